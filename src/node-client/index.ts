@@ -1,0 +1,2 @@
+// The public API for Node users (`sluice/node`): the client with paths, folders and proxies.
+export {};

@@ -1,0 +1,2 @@
+// The I/O shell around the protocol core, written once, and the ports it needs. No platform adapters here.
+export {};

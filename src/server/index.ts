@@ -1,0 +1,2 @@
+// The server: sessions, the record log, live delivery and HTTP.
+export {};
