@@ -1,0 +1,21 @@
+/** Public names of the protocol layer: everything a client in TypeScript needs that does no I/O. */
+export * from './backoff.ts';
+export * from './base64url.ts';
+export * from './chain.ts';
+export * from './connection.ts';
+export * from './control-message.ts';
+export * from './credit.ts';
+export * from './data-message.ts';
+export type * from './digester.ts';
+export * from './error-table.ts';
+export * from './file-end.ts';
+export * from './limits.ts';
+export * from './log-state.ts';
+export * from './manifest.ts';
+export * from './pack.ts';
+export * from './record.ts';
+export * from './scheduler.ts';
+export * from './seal.ts';
+export * from './sluice-error.ts';
+export * from './transfer-header.ts';
+export * from './version.ts';
