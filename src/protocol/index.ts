@@ -19,3 +19,6 @@ export * from './seal.ts';
 export * from './sluice-error.ts';
 export * from './transfer-header.ts';
 export * from './version.ts';
+export * from './log-builder.ts';
+export * from './log-reader.ts';
+export * from './send-window.ts';

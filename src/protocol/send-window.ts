@@ -1,0 +1,134 @@
+/**
+ * The sender's window: encoded records that are not durable yet. It gives them to a connection in order, replays the
+ * very same bytes after a reconnect or a NACK, and lets them go when they are durable. Within an epoch no index is
+ * encoded twice, because nobody but this window is asked for a record again.
+ *
+ * Memory: `heldBytes` is bounded by the caller, which appends only while `hasRoom`; at most `windowBytes` plus one
+ * batch.
+ */
+import type { Outbox } from './connection.ts';
+import type { LogPoint } from './control-message.ts';
+import { equalBytes } from './byte-order.ts';
+import { SluiceError } from './sluice-error.ts';
+
+interface HeldRecord {
+  readonly bytes: Uint8Array;
+  /** Chain after this record. */
+  readonly chain: Uint8Array;
+}
+
+export class SendWindow implements Outbox {
+  readonly #windowBytes: number;
+  /** Called with each record that became durable, so that its buffer can be used again. */
+  readonly #onRelease: (record: Uint8Array) => void;
+  #held: HeldRecord[] = [];
+  /** Index of the first held record: everything below is durable. */
+  #base: LogPoint;
+  #next: number;
+  #heldBytes = 0;
+  #sentIndex: number;
+  #durableBytes = 0;
+  #isOpen = false;
+
+  /** `from` is the durable point the log goes on from. */
+  constructor(from: LogPoint, windowBytes: number, onRelease: (record: Uint8Array) => void = () => {}) {
+    this.#windowBytes = windowBytes;
+    this.#onRelease = onRelease;
+    this.#base = from;
+    this.#next = from.index;
+    this.#sentIndex = from.index;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#heldBytes < this.#windowBytes;
+  }
+
+  /** Bytes of records that became durable through this window. */
+  get durableBytes(): number {
+    return this.#durableBytes;
+  }
+
+  get durable(): LogPoint {
+    return this.#base;
+  }
+
+  /** Nothing waits to be sent or to become durable. */
+  get isEmpty(): boolean {
+    return this.#held.length === 0;
+  }
+
+  /** Nothing was sent that is not durable: a live source need not wait for more bytes. */
+  get isIdle(): boolean {
+    return this.#next === this.#base.index;
+  }
+
+  /** Takes the next encoded record. The bytes belong to the window until they are released. */
+  append(bytes: Uint8Array, chain: Uint8Array): void {
+    this.#held.push({ bytes, chain });
+    this.#heldBytes += bytes.length;
+  }
+
+  /**
+   * A connection is there and the server stands at `durable`: everything above goes out again.
+   * @throws SluiceError `dataLost` when the server is behind what it had acknowledged, `conflict` when it has another
+   * log than this one.
+   */
+  handleOpened(durable: LogPoint): void {
+    if (durable.index < this.#base.index) {
+      throw new SluiceError('dataLost', `It had acknowledged ${this.#base.index} records and has ${durable.index}.`);
+    }
+    this.handleDurable(durable);
+    this.#next = this.#base.index;
+    this.#isOpen = true;
+  }
+
+  /** @throws SluiceError `conflict` when the chain is not that of our records. */
+  handleDurable(durable: LogPoint): void {
+    const count = durable.index - this.#base.index;
+    if (count < 0) return;
+    const last = count === 0 ? this.#base : this.#held[count - 1];
+    if (last === undefined || !equalBytes(last.chain, durable.chain)) {
+      throw new SluiceError('conflict', 'The server holds other records than this sender sent.');
+    }
+    for (const { bytes } of this.#held.slice(0, count)) {
+      this.#heldBytes -= bytes.length;
+      this.#durableBytes += bytes.length;
+      this.#onRelease(bytes);
+    }
+    this.#held = this.#held.slice(count);
+    this.#base = durable;
+    this.#next = Math.max(this.#next, durable.index);
+  }
+
+  /** Go back to `index`. @throws SluiceError `conflict` when that record is gone: it was durable. */
+  handleNack(index: number): void {
+    if (index < this.#base.index) throw new SluiceError('conflict', `Record ${index} was durable already.`);
+    this.#next = Math.min(this.#next, index);
+  }
+
+  /** The connection or stream is gone; nothing is given out until `handleOpened`. */
+  handleClosed(): void {
+    this.#isOpen = false;
+  }
+
+  /** Records given out at least once. */
+  get sentIndex(): number {
+    return this.#sentIndex;
+  }
+
+  nextLength(): number {
+    return this.#isOpen ? (this.#held[this.#next - this.#base.index]?.bytes.length ?? 0) : 0;
+  }
+
+  take(): Uint8Array {
+    const record = this.#held[this.#next - this.#base.index];
+    if (record === undefined) throw new RangeError('the window has nothing to send');
+    this.#next += 1;
+    this.#sentIndex = Math.max(this.#sentIndex, this.#next);
+    return record.bytes;
+  }
+}
