@@ -307,7 +307,7 @@ export class Connection {
     stream.lastConsumedAt = now;
     stream.grant.consume(bytes);
     this.#dirtyAcks.add(stream);
-    if (stream.grant.heldBytes === 0) this.#isAckUrgent = true;
+    if (stream.grant.isDue) this.#isAckUrgent = true;
   }
 
   /** Bytes of a stream that arrived and were not yet consumed. */

@@ -102,11 +102,14 @@ export class CreditGrant {
     this.#renew();
   }
 
-  /** The new absolute limit when it is worth telling (a quarter of the window), else null. */
+  /** A quarter of the window can be granted anew: worth telling. */
+  get isDue(): boolean {
+    return this.#granted - this.#announced >= (this.#floorBytes + this.#extraBytes) / 4;
+  }
+
+  /** The new absolute limit when it is worth telling, else null. */
   pollLimit(): number | null {
-    const window = this.#floorBytes + this.#extraBytes;
-    if (this.#granted - this.#announced < window / 4) return null;
-    return this.limit();
+    return this.isDue ? this.limit() : null;
   }
 
   /** The absolute limit, to be sent now. */

@@ -1,2 +1,4 @@
-// The I/O shell around the protocol core, written once, and the ports it needs. No platform adapters here.
-export {};
+/** The I/O shell, written once, and the ports it needs. */
+export * from './connection-driver.ts';
+export * from './ports.ts';
+export * from './send-budget.ts';
