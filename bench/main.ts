@@ -1,0 +1,2 @@
+// Runs the benchmark scenarios. None exist yet.
+process.stderr.write('bench: no scenarios yet\n');
