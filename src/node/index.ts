@@ -1,2 +1,4 @@
-// Adapters for Node: WebSocket through ws, files, proxies, TLS. Not the public API: see node-client.
-export {};
+/** Adapters for Node: WebSocket through ws, files, folders, time, hashes. Not the public API: see node-client. */
+export * from './blake3.ts';
+export * from './system-clock.ts';
+export * from './token.ts';
