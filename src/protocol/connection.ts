@@ -51,9 +51,12 @@ import { agreeOnVersion, commonExtensions, type Extensions, PROTOCOL_VERSION } f
 
 /** Where the records of a stream come from. Its owner calls `wake` when there is something after there was nothing. */
 export interface Outbox {
-  /** Length of what `take` would return next, or 0 when there is nothing now. Whole records. */
-  nextLength(): number;
-  /** The next whole record or records, as one piece. Called only after `nextLength` said more than 0. */
+  /**
+   * Length of what `take` would return next, or 0 when there is nothing now. Whole records: at most `maxBytes` of
+   * them, but one record even when that is longer.
+   */
+  nextLength(maxBytes: number): number;
+  /** The piece that the last `nextLength` spoke of. Called only after it said more than 0. */
   take(): Uint8Array;
 }
 
@@ -315,7 +318,7 @@ export class Connection {
     return this.#streams.get(streamId)?.grant?.heldBytes ?? 0;
   }
 
-  /** Bytes the peer has taken off this stream for good: its limit less our window. 0 for an unknown stream. */
+  /** Bytes the peer lets us send on this stream now. 0 for an unknown stream. */
   availableCredit(streamId: number): number {
     return this.#streams.get(streamId)?.limit.availableBytes ?? 0;
   }
@@ -528,7 +531,7 @@ export class Connection {
 
   #canSend(stream: Stream): boolean {
     if (stream.partial !== null) return stream.limit.availableBytes > 0;
-    const length = stream.outbox?.nextLength() ?? 0;
+    const length = stream.outbox?.nextLength(stream.limit.availableBytes) ?? 0;
     return length > 0 && length <= stream.limit.availableBytes;
   }
 
@@ -537,22 +540,18 @@ export class Connection {
     if (!this.#canSend(stream)) return null;
     if (stream.partial !== null) return this.#nextFragment(stream, stream.partial, maxDataBytes);
     const outbox = stream.outbox as Outbox;
-    if (outbox.nextLength() > maxDataBytes) {
+    const budget = Math.min(maxDataBytes, stream.limit.availableBytes);
+    if (outbox.nextLength(budget) > maxDataBytes) {
       const record = outbox.take();
-      const first = firstRecord(record);
-      // Only single records are cut; several in one piece are short of a batch anyway.
-      if (first.length === record.length) {
-        stream.partial = { record, index: first.index, offset: 0 };
-        return this.#nextFragment(stream, stream.partial, maxDataBytes);
-      }
-      return this.#batch(stream, [record], record.length);
+      stream.partial = { record, index: decodeRecordHeader(record).index, offset: 0 };
+      return this.#nextFragment(stream, stream.partial, maxDataBytes);
     }
     const parts: Uint8Array[] = [];
     let bytes = 0;
     for (
-      let length = outbox.nextLength();
-      length > 0 && bytes + length <= Math.min(maxDataBytes, stream.limit.availableBytes);
-      length = outbox.nextLength()
+      let length = outbox.nextLength(budget);
+      length > 0 && bytes + length <= budget;
+      length = outbox.nextLength(budget - bytes)
     ) {
       parts.push(outbox.take());
       bytes += length;
@@ -641,9 +640,4 @@ export class Connection {
 
 function peerError(code: SluiceErrorCode, retryAfterMs: number | null): SluiceError {
   return new SluiceError(code, 'The other side said so.', retryAfterMs === null ? {} : { retryAfterMs });
-}
-
-function firstRecord(chunk: Uint8Array): { length: number; index: number } {
-  const header = decodeRecordHeader(chunk);
-  return { length: header.bodyLength + RECORD_OVERHEAD_BYTES, index: header.index };
 }
