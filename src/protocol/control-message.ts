@@ -107,8 +107,12 @@ export interface OpenedSend {
   readonly stream: number;
   readonly epoch: number;
   readonly durable: LogPoint;
+  /** The rest of what the rules of the log need to go on from `durable` (log-state.ts). */
+  readonly position: number;
   readonly nextFile: number;
   readonly openFiles: readonly OpenFile[];
+  readonly endedFiles: number;
+  readonly contentBytes: number;
   readonly isSealed: boolean;
   readonly credit: number;
   readonly expiresAtMs: number;
@@ -415,11 +419,14 @@ function readOpenedSend(json: JsonObject): OpenedSend {
     stream: stream(json),
     epoch: readCount(json, 'epoch'),
     durable: readPoint(json['durable']),
+    position: readCount(json, 'position'),
     nextFile: readCount(json, 'nextFile', MAX_FILES + 1),
     openFiles: readArray(json, 'openFiles', MAX_OPEN_FILES).map((value) => {
       const file = asObject(value, 'open file');
       return { file: readCount(file, 'file', MAX_FILES), nextOffset: readCount(file, 'nextOffset') };
     }),
+    endedFiles: readCount(json, 'endedFiles', MAX_FILES),
+    contentBytes: readCount(json, 'contentBytes'),
     isSealed: readBoolean(json, 'isSealed'),
     credit: readCount(json, 'credit'),
     expiresAtMs: time(json, 'expiresAtMs'),

@@ -15,6 +15,8 @@ interface HeldRecord {
   readonly bytes: Uint8Array;
   /** Chain after this record. */
   readonly chain: Uint8Array;
+  /** Content bytes of the log after this record, for progress. */
+  readonly contentBytes: number;
 }
 
 export class SendWindow implements Outbox {
@@ -27,16 +29,23 @@ export class SendWindow implements Outbox {
   #next: number;
   #heldBytes = 0;
   #sentIndex: number;
-  #durableBytes = 0;
+  #durableContentBytes: number;
   #isOpen = false;
+  #isPaused = false;
 
-  /** `from` is the durable point the log goes on from. */
-  constructor(from: LogPoint, windowBytes: number, onRelease: (record: Uint8Array) => void = () => {}) {
+  /** `from` is the durable point the log goes on from; `contentBytes` what it holds up to there. */
+  constructor(
+    from: LogPoint,
+    windowBytes: number,
+    onRelease: (record: Uint8Array) => void = () => {},
+    contentBytes = 0,
+  ) {
     this.#windowBytes = windowBytes;
     this.#onRelease = onRelease;
     this.#base = from;
     this.#next = from.index;
     this.#sentIndex = from.index;
+    this.#durableContentBytes = contentBytes;
   }
 
   get heldBytes(): number {
@@ -47,9 +56,14 @@ export class SendWindow implements Outbox {
     return this.#heldBytes < this.#windowBytes;
   }
 
-  /** Bytes of records that became durable through this window. */
-  get durableBytes(): number {
-    return this.#durableBytes;
+  /** Content bytes of the durable part of the log. */
+  get durableContentBytes(): number {
+    return this.#durableContentBytes;
+  }
+
+  /** Content bytes of the part of the log that was handed to a connection. */
+  get sentContentBytes(): number {
+    return this.#held[this.#sentIndex - 1 - this.#base.index]?.contentBytes ?? this.#durableContentBytes;
   }
 
   get durable(): LogPoint {
@@ -67,8 +81,8 @@ export class SendWindow implements Outbox {
   }
 
   /** Takes the next encoded record. The bytes belong to the window until they are released. */
-  append(bytes: Uint8Array, chain: Uint8Array): void {
-    this.#held.push({ bytes, chain });
+  append(bytes: Uint8Array, chain: Uint8Array, contentBytes = 0): void {
+    this.#held.push({ bytes, chain, contentBytes });
     this.#heldBytes += bytes.length;
   }
 
@@ -94,9 +108,9 @@ export class SendWindow implements Outbox {
     if (last === undefined || !equalBytes(last.chain, durable.chain)) {
       throw new SluiceError('conflict', 'The server holds other records than this sender sent.');
     }
-    for (const { bytes } of this.#held.slice(0, count)) {
+    for (const { bytes, contentBytes } of this.#held.slice(0, count)) {
       this.#heldBytes -= bytes.length;
-      this.#durableBytes += bytes.length;
+      this.#durableContentBytes = contentBytes;
       this.#onRelease(bytes);
     }
     this.#held = this.#held.slice(count);
@@ -115,13 +129,18 @@ export class SendWindow implements Outbox {
     this.#isOpen = false;
   }
 
+  /** While paused nothing more is given out. The caller wakes the stream afterwards. */
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+  }
+
   /** Records given out at least once. */
   get sentIndex(): number {
     return this.#sentIndex;
   }
 
   nextLength(): number {
-    return this.#isOpen ? (this.#held[this.#next - this.#base.index]?.bytes.length ?? 0) : 0;
+    return this.#isOpen && !this.#isPaused ? (this.#held[this.#next - this.#base.index]?.bytes.length ?? 0) : 0;
   }
 
   take(): Uint8Array {

@@ -2,7 +2,7 @@
  * The I/O shell of one `Connection`: feeds it what the transport brings and the clock says, hands its events on, and
  * sends what it wants to send while the socket takes it. Written once for client and server; decides nothing.
  */
-import { type Connection, type ConnectionEvent, SluiceError } from '../protocol/index.ts';
+import { type Connection, type ConnectionEvent, errorCodeOfClose, SluiceError } from '../protocol/index.ts';
 import type { Clock, MessageTransport, Timer } from './ports.ts';
 import { SendBudget } from './send-budget.ts';
 
@@ -133,6 +133,15 @@ export class ConnectionDriver {
     this.#timer = null;
     this.#input(() => this.connection.handleTimeout(this.#clock.now()));
   }
+}
+
+/** What a close code means: nothing, one of our errors, or a connection that was cut. */
+function endOf(closeCode: number): SluiceError | null {
+  if (closeCode === 1000) return null;
+  const known = errorCodeOfClose(closeCode);
+  return known === null
+    ? new SluiceError('unreachable', `The connection was cut (${closeCode}).`)
+    : new SluiceError(known, 'The other side closed the connection.');
 }
 
 function lengthOf(message: string | readonly Uint8Array[]): number {

@@ -2,3 +2,5 @@
 export * from './connection-driver.ts';
 export * from './ports.ts';
 export * from './send-budget.ts';
+export type * from './send-journal.ts';
+export type * from './transfer-sink.ts';

@@ -2,7 +2,7 @@
  * What the layers above the protocol need from the machine they run on. Adapters for Node are in src/node, for
  * browsers in src/web, for tests in test/. No port knows what a transfer is for.
  */
-import type { FileTime, EntryType } from '../protocol/index.ts';
+import type { EntryType, FileTime } from '../protocol/index.ts';
 
 /** Time and timers. Tests run on one that they move themselves. */
 export interface Clock {
