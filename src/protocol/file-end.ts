@@ -36,7 +36,8 @@ export function decodeFileEnd(bytes: Uint8Array): FileEnd {
   for (let i = 41; i < FILE_END_BYTES; i++) {
     if (bytes[i] !== 0) throw new SluiceError('unsupported', 'Reserved bytes of a file end are set.');
   }
-  return { blake3: bytes.slice(0, 32), sizeBytes: readU64(viewOf(bytes), 32), status };
+  // Not slice(): on a Node Buffer that is a view, and the record is let go before its hash is.
+  return { blake3: new Uint8Array(bytes.subarray(0, 32)), sizeBytes: readU64(viewOf(bytes), 32), status };
 }
 
 /** @throws SluiceError `unsupported` for an unknown number. */

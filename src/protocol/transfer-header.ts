@@ -8,15 +8,7 @@
  */
 import { encodeBase64Url } from './base64url.ts';
 import { viewOf } from './byte-order.ts';
-import {
-  encodeJson,
-  type JsonObject,
-  parseObject,
-  readArray,
-  readBytes,
-  readCount,
-  readOneOf,
-} from './json-shape.ts';
+import { encodeJson, type JsonObject, parseObject, readArray, readBytes, readCount } from './json-shape.ts';
 import { MAX_RECORD_SIZE_BYTES, MAX_TRANSFER_HEADER_BYTES, MIN_RECORD_SIZE_BYTES } from './limits.ts';
 import { CODECS, type Codec, SUITES, type Suite } from './record.ts';
 import { SluiceError } from './sluice-error.ts';
@@ -81,8 +73,9 @@ export function decodeTransferHeader(bytes: Uint8Array): TransferHeader {
     suite: readSuite(json),
     codecs: readArray(json, 'codecs', 8).map(readCodec),
     recordSizeBytes,
-    requires: readArray(json, 'requires', 32).map(String),
-    commitment: bytes.slice(jsonEnd),
+    requires: readArray(json, 'requires', 32).map(readFeature),
+    // Not slice(): on a Node Buffer that is a view, and the buffer may be used again.
+    commitment: new Uint8Array(bytes.subarray(jsonEnd)),
   };
 }
 
@@ -92,9 +85,15 @@ export function missingFeatures(header: TransferHeader, known: readonly string[]
 }
 
 function readSuite(json: JsonObject): Suite {
-  if (!Object.hasOwn(SUITES, String(json['suite'])))
+  const suite = json['suite'];
+  if (typeof suite !== 'string' || !Object.hasOwn(SUITES, suite))
     throw new SluiceError('unsupported', 'Unknown cipher suite.');
-  return readOneOf(json, 'suite', Object.keys(SUITES) as Suite[]);
+  return suite as Suite;
+}
+
+function readFeature(value: unknown): string {
+  if (typeof value !== 'string') throw new SluiceError('protocol', 'A required feature is not a text.');
+  return value;
 }
 
 function readCodec(value: unknown): Codec {
