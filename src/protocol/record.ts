@@ -20,6 +20,9 @@ export const DIGEST_BYTES = 32;
 /** What a record costs beyond its body. */
 export const RECORD_OVERHEAD_BYTES: number = RECORD_HEADER_BYTES + DIGEST_BYTES;
 
+/** Where `bodyLength` stands in the header. */
+const BODY_LENGTH_AT = 32;
+
 /** SPEC 3.3. */
 export const RECORD_KINDS = { manifest: 1, data: 2, pack: 3, hole: 4, seal: 5 } as const;
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -166,6 +169,13 @@ export function recordAt(chunk: Uint8Array, at: number): RecordView {
   };
 }
 
+/** Length of the record that starts at `at` in a chunk that is known to hold whole records. Checks nothing. */
+export function recordLengthAt(chunk: Uint8Array, at: number): number {
+  const field = at + BODY_LENGTH_AT;
+  const bodyLength = new DataView(chunk.buffer, chunk.byteOffset + field, 4).getUint32(0);
+  return RECORD_OVERHEAD_BYTES + bodyLength;
+}
+
 /** Reads all records of a chunk that holds whole records only. @throws as `recordAt`. */
 export function recordsIn(chunk: Uint8Array): RecordView[] {
   const records: RecordView[] = [];
@@ -183,6 +193,47 @@ export function verifyRecord(record: RecordView, digester: Digester): boolean {
     digester.digest(record.bytes.subarray(0, record.bytes.length - DIGEST_BYTES)),
     record.digest,
   );
+}
+
+/** The records of a chunk up to the first damaged one. */
+export interface IntactRecords {
+  readonly records: readonly RecordView[];
+  /** Bytes from the first damaged record on; 0 when there is none. Where a record after it starts is not known. */
+  readonly damagedBytes: number;
+}
+
+/**
+ * Reads and verifies the records of a chunk that came over a network. A header that makes no sense is a damaged one as
+ * well, unless the digest shows that it was meant.
+ * @throws as `decodeRecordHeader`, for a record that is intact.
+ */
+export function intactRecordsIn(chunk: Uint8Array, digester: Digester): IntactRecords {
+  const records: RecordView[] = [];
+  for (let at = 0; at < chunk.length; ) {
+    const record = intactRecordAt(chunk, at, digester);
+    if (record === null) return { records, damagedBytes: chunk.length - at };
+    records.push(record);
+    at += record.bytes.length;
+  }
+  return { records, damagedBytes: 0 };
+}
+
+function intactRecordAt(chunk: Uint8Array, at: number, digester: Digester): RecordView | null {
+  try {
+    const record = recordAt(chunk, at);
+    return verifyRecord(record, digester) ? record : null;
+  } catch (error) {
+    if (isMeant(chunk.subarray(at), digester)) throw error;
+    return null;
+  }
+}
+
+/** True when the digest is right where the header, be it nonsense, says that the record ends. */
+function isMeant(bytes: Uint8Array, digester: Digester): boolean {
+  if (bytes.length < RECORD_OVERHEAD_BYTES) return false;
+  const bodyEnd = RECORD_HEADER_BYTES + viewOf(bytes).getUint32(32);
+  const end = bodyEnd + DIGEST_BYTES;
+  return end <= bytes.length && equalBytes(digester.digest(bytes.subarray(0, bodyEnd)), bytes.subarray(bodyEnd, end));
 }
 
 function unsupported(what: string, value: number): SluiceError {
