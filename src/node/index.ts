@@ -2,3 +2,6 @@
 export * from './blake3.ts';
 export * from './system-clock.ts';
 export * from './token.ts';
+export * from './ws-acceptor.ts';
+export * from './ws-connector.ts';
+export * from './ws-transport.ts';
