@@ -2,13 +2,14 @@
  * Reads a log as a receiver does: verifies each record, follows the rules of the log, and says what each record means.
  * Pure: it neither writes files nor talks to a server.
  */
+
+import { equalBytes } from './byte-order.ts';
 import type { Digester } from './digester.ts';
 import { decodeFileEnd, FILE_END_BYTES, type FileEnd } from './file-end.ts';
 import { type LogSnapshot, LogState } from './log-state.ts';
 import { decodeManifest, type Manifest } from './manifest.ts';
 import { decodePack, type PackedFile } from './pack.ts';
-import { equalBytes } from './byte-order.ts';
-import { type Codec, type RecordHeader, recordsIn, type RecordView, verifyRecord } from './record.ts';
+import { type Codec, intactRecordsIn, type RecordHeader, type RecordView } from './record.ts';
 import { decodeSeal, type Seal } from './seal.ts';
 import { SluiceError } from './sluice-error.ts';
 
@@ -52,12 +53,19 @@ export interface ReadResult {
 /** Restores a body that is not raw to exactly `plainLength` bytes, or throws. Encrypted bodies are not read in v1.0. */
 export type Inflate = (codec: Exclude<Codec, 'raw'>, body: Uint8Array, plainLength: number) => Uint8Array;
 
+/** A record that comes damaged this often is not damaged by chance. */
+export const MAX_REPAIRS = 8;
+
 export class LogReader {
   readonly #digester: Digester;
   readonly #inflate: Inflate;
   readonly #state: LogState;
   /** After a NACK: records above this index are late and dropped without a word until it comes. */
   #isWaitingForRepair = false;
+  /** NACKs since the log last went on. */
+  #repairs = 0;
+  /** After two NACKs in a row the same records may come twice. */
+  #mayRepeat = false;
 
   constructor(from: LogSnapshot, recordSizeBytes: number, digester: Digester, inflate: Inflate) {
     this.#digester = digester;
@@ -72,30 +80,38 @@ export class LogReader {
   /**
    * Reads a chunk of whole records.
    * @throws SluiceError `protocol`, `unsupported`, `tooLarge`: the log breaks its rules; `integrity`: the seal does
-   * not match what was read. A damaged record is not an error but a `damagedIndex`.
+   * not match what was read; `digestMismatch`: the same record came damaged `MAX_REPAIRS` times. One damaged record is
+   * not an error but a `damagedIndex`.
    */
   read(chunk: Uint8Array): ReadResult {
+    const { records: views, damagedBytes } = intactRecordsIn(chunk, this.#digester);
     const records: ReadRecord[] = [];
-    let droppedBytes = 0;
-    let damagedIndex: number | null = null;
-    for (const view of recordsIn(chunk)) {
-      if (damagedIndex === null && this.#isNext(view)) {
+    let droppedBytes = damagedBytes;
+    for (const view of views) {
+      if (this.#isLateOrRepeated(view.header.index)) {
+        droppedBytes += view.bytes.length;
+      } else {
         records.push(this.#readRecord(view));
         this.#isWaitingForRepair = false;
-        continue;
-      }
-      droppedBytes += view.bytes.length;
-      if (damagedIndex === null && !this.#isWaitingForRepair) {
-        damagedIndex = this.#state.index;
-        this.#isWaitingForRepair = true;
+        this.#repairs = 0;
       }
     }
-    return { records, damagedIndex, droppedBytes };
+    if (damagedBytes > 0) this.#askForRepair();
+    return { records, damagedIndex: damagedBytes > 0 ? this.#state.index : null, droppedBytes };
   }
 
-  #isNext(view: RecordView): boolean {
-    if (this.#isWaitingForRepair && view.header.index !== this.#state.index) return false;
-    return verifyRecord(view, this.#digester);
+  #isLateOrRepeated(index: number): boolean {
+    return index > this.#state.index
+      ? this.#isWaitingForRepair
+      : index < this.#state.index && this.#mayRepeat;
+  }
+
+  #askForRepair(): void {
+    this.#repairs += 1;
+    if (this.#repairs > MAX_REPAIRS)
+      throw new SluiceError('digestMismatch', `Record ${this.#state.index}, again and again.`);
+    if (this.#isWaitingForRepair) this.#mayRepeat = true;
+    this.#isWaitingForRepair = true;
   }
 
   #readRecord(view: RecordView): ReadRecord {
@@ -112,7 +128,8 @@ export class LogReader {
     if (header.suite !== 'none') throw new SluiceError('unsupported', 'The transfer is encrypted.');
     if (header.isPadded) throw new SluiceError('unsupported', 'The transfer uses padding.');
     const plain = header.codec === 'raw' ? body : this.#inflate(header.codec, body, header.plainLength);
-    if (plain.length !== header.plainLength) throw new SluiceError('protocol', 'A record has not the length it declares.');
+    if (plain.length !== header.plainLength)
+      throw new SluiceError('protocol', 'A record has not the length it declares.');
     return plain;
   }
 }
@@ -151,7 +168,8 @@ function readEnd(header: RecordHeader, plain: Uint8Array, contentLength: number)
   }
   if (!header.isLast) return null;
   const end = decodeFileEnd(plain.subarray(contentLength));
-  if (end.sizeBytes !== header.offset + header.span) throw new SluiceError('protocol', 'A file has not the size it declares.');
+  if (end.sizeBytes !== header.offset + header.span)
+    throw new SluiceError('protocol', 'A file has not the size it declares.');
   return end;
 }
 
@@ -163,4 +181,3 @@ function checkSeal(seal: Seal, before: LogSnapshot): void {
     equalBytes(seal.chain, before.chain);
   if (!isRight) throw new SluiceError('integrity', 'The seal of the transfer does not match its records.');
 }
-

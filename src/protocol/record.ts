@@ -233,7 +233,10 @@ function isMeant(bytes: Uint8Array, digester: Digester): boolean {
   if (bytes.length < RECORD_OVERHEAD_BYTES) return false;
   const bodyEnd = RECORD_HEADER_BYTES + viewOf(bytes).getUint32(32);
   const end = bodyEnd + DIGEST_BYTES;
-  return end <= bytes.length && equalBytes(digester.digest(bytes.subarray(0, bodyEnd)), bytes.subarray(bodyEnd, end));
+  return (
+    end <= bytes.length &&
+    equalBytes(digester.digest(bytes.subarray(0, bodyEnd)), bytes.subarray(bodyEnd, end))
+  );
 }
 
 function unsupported(what: string, value: number): SluiceError {
