@@ -69,7 +69,7 @@ export function formatRate(bytesPerSecond: number): string {
 }
 
 /**
- * A length of time, rounded to seconds: `0:39`, `1:02:03`; from a day on `2 d 3 h`. Takes milliseconds, as
+ * A length of time, rounded to seconds: `0:39`, `1:02:03`; from a day on `2 d 3 h`, from ten `12 d`. Takes milliseconds, as
  * {@link parseDuration} returns them. Anything that is not a number from 0 is shown as `–`.
  */
 export function formatDuration(durationMs: number): string {
@@ -79,7 +79,7 @@ export function formatDuration(durationMs: number): string {
   const hours = Math.floor(total / 3600) % 24;
   const minutes = Math.floor(total / 60) % 60;
   const seconds = twoDigits(total % 60);
-  if (days > 0) return `${days} d ${hours} h`;
+  if (days > 0) return days < 10 ? `${days} d ${hours} h` : `${days} d`;
   return hours > 0 ? `${hours}:${twoDigits(minutes)}:${seconds}` : `${minutes}:${seconds}`;
 }
 

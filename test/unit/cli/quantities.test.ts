@@ -223,6 +223,8 @@ test.each<[number, string]>([
   [86_399_000, '23:59:59'],
   [86_399_600, '1 d 0 h'],
   [2 * 24 * hour + 3 * hour + 59 * 60_000, '2 d 3 h'],
+  [240 * hour - 1000, '9 d 23 h'],
+  [250 * hour, '10 d'],
   [-1, '–'],
   [Number.NaN, '–'],
   [Number.POSITIVE_INFINITY, '–'],
