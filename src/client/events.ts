@@ -55,8 +55,21 @@ export interface ReceiveSummary {
   readonly problems: number;
 }
 
+/** Something the user must hear of, though it goes on by itself. */
+export interface WarningEvent {
+  readonly type: 'warning';
+  readonly error: SluiceError;
+}
+
 export type SendEvent =
-  | { readonly type: 'link'; readonly link: string; readonly id: string; readonly isResumed: boolean; readonly expiresAtMs: number }
+  | WarningEvent
+  | {
+      readonly type: 'link';
+      readonly link: string;
+      readonly id: string;
+      readonly isResumed: boolean;
+      readonly expiresAtMs: number;
+    }
   | StateEvent
   | {
       readonly type: 'progress';
@@ -68,7 +81,12 @@ export type SendEvent =
       readonly totalFiles: number | null;
       readonly currentFile: readonly string[] | null;
     }
-  | { readonly type: 'receiver'; readonly receiverId: string; readonly event: ReceiverEvent; readonly receivedBytes: number }
+  | {
+      readonly type: 'receiver';
+      readonly receiverId: string;
+      readonly event: ReceiverEvent;
+      readonly receivedBytes: number;
+    }
   | FileEvent
   | { readonly type: 'done'; readonly summary: SendSummary };
 

@@ -20,7 +20,8 @@ export function formatLink({ server, id, secret }: Link): string {
 /** @throws SluiceError `badLink`; the text itself is never repeated, because it may hold a secret. */
 export function parseLink(text: string): Link {
   const url = URL.parse(text.trim());
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new SluiceError('badLink', 'It is not an http(s) address.');
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new SluiceError('badLink', 'It is not an http(s) address.');
   const match = /^(.*)\/t\/([^/]+)$/.exec(url.pathname);
   const id = decodeBase64Url(match?.[2] ?? '');
   if (match === null || id === null || id.length !== TRANSFER_ID_BYTES) {
@@ -43,10 +44,15 @@ export function normalizeServerUrl(text: string): string {
 }
 
 /** HKDF-SHA-256 of the secret, salted with the id: a receiver needs it before it has seen the header (SPEC 10.2). */
-export async function readTokenOf({ id, secret }: Pick<Link, 'id' | 'secret'>): Promise<Uint8Array<ArrayBuffer>> {
+export async function readTokenOf({
+  id,
+  secret,
+}: Pick<Link, 'id' | 'secret'>): Promise<Uint8Array<ArrayBuffer>> {
   const key = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveBits']);
   const info = new TextEncoder().encode('sluice v1 read token');
-  return new Uint8Array(await crypto.subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: id, info }, key, 256));
+  return new Uint8Array(
+    await crypto.subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: id, info }, key, 256),
+  );
 }
 
 /** What the server keeps of a token. */

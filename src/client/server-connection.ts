@@ -3,8 +3,8 @@
  * knows when to connect, when to wait and when to give up; what a transfer does on its streams is its own business.
  */
 import {
-  backoffMs,
   BACKOFF_RESET_MS,
+  backoffMs,
   Connection,
   type ConnectionEvent,
   type LogPoint,

@@ -24,13 +24,14 @@ type Fields = Omit<RecordHeaderFields, 'index' | 'plainLength' | 'bodyLength'>;
 
 export class LogBuilder {
   readonly #digester: Digester;
-  readonly #recordSizeBytes: number;
+  /** Content of a full record, bytes. */
+  readonly recordSizeBytes: number;
   readonly #state: LogState;
 
   /** Goes on from `from`: the empty log, or the durable point of an earlier sender. */
   constructor(from: LogSnapshot, recordSizeBytes: number, digester: Digester) {
     this.#digester = digester;
-    this.#recordSizeBytes = recordSizeBytes;
+    this.recordSizeBytes = recordSizeBytes;
     this.#state = new LogState(from, recordSizeBytes, digester);
   }
 
@@ -41,12 +42,12 @@ export class LogBuilder {
 
   /** Length a buffer for `data` needs so that a full record with a file end fits, bytes. */
   get recordBufferBytes(): number {
-    return RECORD_OVERHEAD_BYTES + this.#recordSizeBytes + FILE_END_BYTES;
+    return RECORD_OVERHEAD_BYTES + this.recordSizeBytes + FILE_END_BYTES;
   }
 
   /** Where in such a buffer the content goes: read straight into this view, then call `data`. */
   contentOf(buffer: Uint8Array): Uint8Array {
-    return buffer.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + this.#recordSizeBytes);
+    return buffer.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + this.recordSizeBytes);
   }
 
   manifest(manifest: Manifest): Uint8Array {
@@ -94,7 +95,7 @@ export class LogBuilder {
   }
 
   #finish(record: Uint8Array, fields: Fields, plainLength: number): Uint8Array {
-    if (plainLength > this.#recordSizeBytes + FILE_END_BYTES) {
+    if (plainLength > this.recordSizeBytes + FILE_END_BYTES) {
       throw new SluiceError('tooLarge', `A body of ${plainLength} bytes does not fit a record.`);
     }
     encodeRecordHeader(record, {

@@ -110,9 +110,7 @@ export class ConnectionDriver {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#closeTimer?.cancel();
-    this.connection.handleClosed(
-      code === 1000 ? null : new SluiceError('unreachable', `The connection was cut (${code}).`),
-    );
+    this.connection.handleClosed(endOf(code));
   }
 
   /** One timer for the earliest deadline; a later deadline leaves it alone, so that a busy link does not re-arm it. */

@@ -70,6 +70,8 @@ export interface SourceEntry {
   readonly origin: SourceOrigin | null;
   /** Only for type `file`. */
   open(): Promise<ByteSource>;
+  /** The whole content of a small file in one go, where that is cheaper than open, read, check and close. */
+  readWhole?(): Promise<{ readonly content: Uint8Array; readonly status: 'ok' | 'changed' | 'removed' }>;
 }
 
 /** Where content comes from and in which state: what a resumed sender compares. */

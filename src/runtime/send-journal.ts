@@ -12,7 +12,7 @@ export interface JournaledFile {
 }
 
 export interface SendJournal {
-  /** What a former process had planned, in order. Read once, at the start. */
+  /** What was planned so far, in order: by a former process, and by `append`. */
   readonly files: readonly JournaledFile[];
   /** Resolves when the files are remembered for good: only then may their manifest be sent. */
   append(files: readonly JournaledFile[]): Promise<void>;

@@ -2,7 +2,14 @@
  * Port: where a receiver puts the files of a transfer. It is handed verified content in the order of the log and
  * decides about names, temporary files and checksums of whole files. It knows nothing of connections.
  */
-import type { FileEnd, LogPoint, LogSnapshot, ManifestEntry, PackedFile, SluiceError } from '../protocol/index.ts';
+import type {
+  FileEnd,
+  LogPoint,
+  LogSnapshot,
+  ManifestEntry,
+  PackedFile,
+  SluiceError,
+} from '../protocol/index.ts';
 
 /** Called once when the content was written, or could not be. Content must not change until then. */
 export type SinkDone = (error: SluiceError | null) => void;

@@ -1,0 +1,85 @@
+/**
+ * Events of a transfer for any number of listeners and async iterators. An iterator that is not read keeps only the
+ * newest progress and the last 10,000 other events: its worst-case memory.
+ */
+
+const MAX_WAITING_EVENTS = 10_000;
+
+export class EventFeed<E extends { readonly type: string }> {
+  readonly #listeners = new Set<(event: E) => void>();
+  readonly #iterators = new Set<IteratorQueue<E>>();
+  #isEnded = false;
+
+  on(listener: (event: E) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  emit(event: E): void {
+    for (const listener of [...this.#listeners]) listener(event);
+    for (const queue of this.#iterators) queue.push(event);
+  }
+
+  /** No more events: iterators end, with the error if there is one. */
+  end(error: Error | null = null): void {
+    this.#isEnded = true;
+    for (const queue of this.#iterators) queue.end(error);
+    this.#iterators.clear();
+  }
+
+  iterate(): AsyncIterator<E> {
+    const queue = new IteratorQueue<E>(() => this.#iterators.delete(queue));
+    if (this.#isEnded) queue.end(null);
+    else this.#iterators.add(queue);
+    return queue;
+  }
+}
+
+class IteratorQueue<E extends { readonly type: string }> implements AsyncIterator<E> {
+  readonly #onReturn: () => void;
+  #events: E[] = [];
+  #wake: (() => void) | null = null;
+  #isEnded = false;
+  #error: Error | null = null;
+
+  constructor(onReturn: () => void) {
+    this.#onReturn = onReturn;
+  }
+
+  push(event: E): void {
+    if (event.type === 'progress' && this.#events.at(-1)?.type === 'progress') this.#events.pop();
+    if (this.#events.length >= MAX_WAITING_EVENTS) this.#events.shift();
+    this.#events.push(event);
+    this.#wake?.();
+  }
+
+  end(error: Error | null): void {
+    this.#isEnded = true;
+    this.#error = error;
+    this.#wake?.();
+  }
+
+  async next(): Promise<IteratorResult<E>> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) return { done: false, value: event };
+      if (this.#error !== null) {
+        const error = this.#error;
+        this.#error = null;
+        throw error;
+      }
+      if (this.#isEnded) return { done: true, value: undefined };
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+  }
+
+  return(): Promise<IteratorResult<E>> {
+    this.#onReturn();
+    this.#isEnded = true;
+    this.#events = [];
+    return Promise.resolve({ done: true, value: undefined });
+  }
+}

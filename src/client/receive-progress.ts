@@ -1,0 +1,79 @@
+/** What a receiver can say of its progress. Counts only; knows nothing of connections or files on disk. */
+import type { ManifestEntry } from '../protocol/index.ts';
+import type { FileEvent, ReceiveSummary } from './events.ts';
+
+export class ReceiveProgress {
+  readonly #startedAt: number;
+  readonly #paths = new Map<number, readonly string[]>();
+  #receivedBytes = 0;
+  #durableBytes = 0;
+  #files = 0;
+  #problems = 0;
+  #currentFile: readonly string[] | null = null;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  /** When something arrived last, ms. */
+  arrivedAt: number;
+
+  constructor(now: number) {
+    this.#startedAt = now;
+    this.arrivedAt = now;
+  }
+
+  /** Goes on (or back) to a log that holds `contentBytes`. */
+  start(contentBytes: number): void {
+    this.#receivedBytes = contentBytes;
+  }
+
+  noteArrival(now: number): void {
+    this.arrivedAt = now;
+  }
+
+  addEntries(entries: readonly ManifestEntry[]): void {
+    // Only names of large files are shown while they run; small ones are over before anybody could read them.
+    for (const { file, path, sizeBytes } of entries) {
+      if (sizeBytes === null || sizeBytes > 1024 * 1024) this.#paths.set(file, path);
+    }
+  }
+
+  begin(file: number): void {
+    this.#currentFile = this.#paths.get(file) ?? this.#currentFile;
+  }
+
+  addReceived(bytes: number): void {
+    this.#receivedBytes += bytes;
+  }
+
+  noteDurable(contentBytes: number): void {
+    this.#durableBytes = contentBytes;
+  }
+
+  countFile({ status }: FileEvent): void {
+    if (status === 'ok') this.#files += 1;
+    else this.#problems += 1;
+  }
+
+  /** True at most once in `intervalMs`. */
+  isDue(now: number, intervalMs: number): boolean {
+    if (now - this.#reportedAt < intervalMs) return false;
+    this.#reportedAt = now;
+    return true;
+  }
+
+  read(): { receivedBytes: number; durableBytes: number; currentFile: readonly string[] | null } {
+    return {
+      receivedBytes: this.#receivedBytes,
+      durableBytes: Math.max(this.#durableBytes, 0),
+      currentFile: this.#currentFile,
+    };
+  }
+
+  summary(id: string, now: number): ReceiveSummary {
+    return {
+      id,
+      files: this.#files,
+      sizeBytes: this.#receivedBytes,
+      seconds: (now - this.#startedAt) / 1000,
+      problems: this.#problems,
+    };
+  }
+}

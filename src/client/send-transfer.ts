@@ -1,0 +1,530 @@
+/**
+ * One transfer being sent: opens its stream on the shared connection, starts production where the server stands, keeps
+ * the window moving, and tells its user what happens. Reading sources and making records is for record-producer.ts,
+ * order and numbers for send-plan.ts.
+ *
+ * Life: (connecting) -> create + open -> opened -> produce into the window -> seal -> everything durable -> done.
+ * A lost connection only stops the window: production goes on until it is full, and the next `opened` replays it.
+ */
+import {
+  emptyLog,
+  encodeBase64Url,
+  encodeTransferHeader,
+  LogBuilder,
+  type LogPoint,
+  type LogSnapshot,
+  type OpenedSend,
+  type Priority,
+  SendWindow,
+  SluiceError,
+  type StreamMessage,
+} from '../protocol/index.ts';
+import type { SendJournal, SourceEntry } from '../runtime/index.ts';
+import type { ClientEnvironment, ClientLimits } from './environment.ts';
+import { EventFeed } from './event-feed.ts';
+import type { Activity, SendEvent, SendSummary } from './events.ts';
+import { hex } from './hex.ts';
+import { formatLink, hashOfToken, readTokenOf } from './link.ts';
+import { type ProducedFile, RecordProducer } from './record-producer.ts';
+import { request } from './request.ts';
+import { planBatches } from './send-plan.ts';
+import type { ServerConnection, StreamUser } from './server-connection.ts';
+
+/** Who may write a transfer and who may read it. Made once, kept by the sender's journal. */
+export interface TransferCredentials {
+  /** 16 random bytes. */
+  readonly id: Uint8Array<ArrayBuffer>;
+  /** 32 random bytes, in the link. */
+  readonly secret: Uint8Array<ArrayBuffer>;
+  /** 32 random bytes, never in the link. */
+  readonly writeToken: Uint8Array<ArrayBuffer>;
+}
+
+export interface SendTransferOptions {
+  readonly credentials: TransferCredentials;
+  /** Walks the sources; asked again only when the server lost data. */
+  sources(): AsyncIterable<SourceEntry>;
+  readonly journal: SendJournal | null;
+  readonly name: string | null;
+  readonly message: string | null;
+  /** Time to live after the last append or seal, ms; null = the server's default. */
+  readonly expiresMs: number | null;
+  readonly priority: Priority;
+  readonly signal: AbortSignal | null;
+}
+
+const REOPEN_AFTER_MS = 1_000;
+const PROGRESS_MS = 100;
+
+export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, StreamUser {
+  readonly #server: ServerConnection;
+  readonly #environment: ClientEnvironment;
+  readonly #limits: ClientLimits;
+  readonly #options: SendTransferOptions;
+  readonly #feed = new EventFeed<SendEvent>();
+  readonly #session: Uint8Array;
+  readonly #header: Uint8Array;
+  readonly #readTokenHash: Promise<Uint8Array>;
+  readonly #link = Promise.withResolvers<string>();
+  readonly #done = Promise.withResolvers<SendSummary>();
+  readonly #startedAt: number;
+  #linkText: string | null = null;
+  #knownTokenHash: Uint8Array | null = null;
+  #stream: number | null = null;
+  #attempt = 0;
+  #production: Production | null = null;
+  #state: Activity = 'connecting';
+  #isPaused = false;
+  #isOver = false;
+  #expiresAtMs = 0;
+  #lastProgressAt = Number.NEGATIVE_INFINITY;
+  #totals: { files: number | null; bytes: number | null } = { files: null, bytes: null };
+  #currentFile: readonly string[] | null = null;
+  #problems = 0;
+
+  constructor(
+    server: ServerConnection,
+    environment: ClientEnvironment,
+    limits: ClientLimits,
+    options: SendTransferOptions,
+  ) {
+    this.#server = server;
+    this.#environment = environment;
+    this.#limits = limits;
+    this.#options = options;
+    this.#startedAt = environment.clock.now();
+    this.#session = environment.random.bytes(16);
+    this.#header = encodeTransferHeader({
+      id: options.credentials.id,
+      suite: 'none',
+      codecs: ['raw'],
+      recordSizeBytes: limits.recordSizeBytes,
+      requires: [],
+      commitment: new Uint8Array(32),
+    });
+    this.#readTokenHash = readTokenOf(options.credentials).then(hashOfToken);
+    // Both promises may be left alone by a user who listens to events only.
+    this.#link.promise.catch(() => {});
+    this.#done.promise.catch(() => {});
+    void this.#start();
+  }
+
+  /** The link, as soon as the server has accepted the transfer; before any content is read. */
+  get link(): Promise<string> {
+    return this.#link.promise;
+  }
+
+  /** Resolves when everything is safe on the server and sealed. Rejects with SluiceError. */
+  get done(): Promise<SendSummary> {
+    return this.#done.promise;
+  }
+
+  /** Calls `listener` with every event; returns how to stop that. */
+  on(listener: (event: SendEvent) => void): () => void {
+    return this.#feed.on(listener);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<SendEvent> {
+    return this.#feed.iterate();
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#production?.window.setPaused(true);
+    this.#setState('paused');
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#production?.window.setPaused(false);
+    this.#setState('sending');
+    this.#wake();
+  }
+
+  /** Leaves: what is safe stays on the server, and the same sources can be sent on later. */
+  async stop(): Promise<void> {
+    this.#fail(new SluiceError('interrupted'));
+  }
+
+  /** Ends the transfer for everybody and removes its bytes from the server. */
+  async cancel(): Promise<void> {
+    const { id, writeToken } = this.#options.credentials;
+    this.#production?.stop(new SluiceError('cancelled'));
+    await request(this.#server, (stream) => ({ type: 'cancel', stream, id, writeToken }));
+    this.#fail(new SluiceError('cancelled', 'By this sender.'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOver) await this.stop();
+  }
+
+  // --- calls of the connection -------------------------------------------------------------------------------------
+
+  handleReady(): void {
+    if (this.#isOver || this.#knownTokenHash === null) return;
+    const { id, writeToken } = this.#options.credentials;
+    const stream = this.#server.openStream(this, this.#options.priority);
+    this.#stream = stream;
+    this.#attempt += 1;
+    const connection = this.#server.connection;
+    // Repeating `create` is a no-op, so it needs no memory of whether the first one arrived (SPEC 8.1).
+    connection?.send({
+      type: 'create',
+      stream,
+      id,
+      header: this.#header,
+      writeToken,
+      readTokenHash: this.#knownTokenHash,
+      expiresMs: this.#options.expiresMs,
+    });
+    connection?.send({
+      type: 'open',
+      role: 'send',
+      stream,
+      id,
+      writeToken,
+      session: this.#session,
+      attempt: this.#attempt,
+      priority: this.#options.priority,
+    });
+  }
+
+  handleMessage(message: StreamMessage): void {
+    this.#guard(() => {
+      switch (message.type) {
+        case 'created':
+          this.#expiresAtMs = message.expiresAtMs;
+          return this.#announceLink(message.publicUrl ?? this.#server.url);
+        case 'opened':
+          if (message.role === 'send') this.#handleOpened(message);
+          return;
+        case 'nack':
+          this.#production?.window.handleNack(message.index);
+          if (this.#stream !== null) this.#server.connection?.abandonPartial(this.#stream);
+          return this.#wake();
+        case 'receivers':
+          for (const receiver of message.receivers) this.#feed.emit({ type: 'receiver', ...receiver });
+          return;
+        case 'reset':
+          return this.#handleReset(new SluiceError(message.code, '', retryOf(message.retryAfterMs)));
+        default:
+          return;
+      }
+    });
+  }
+
+  handleRecords(_chunk: Uint8Array): void {}
+
+  handleAck(_received: number | null, durable: LogPoint | null): void {
+    if (durable === null) return;
+    this.#guard(() => {
+      this.#production?.window.handleDurable(durable);
+      this.#handleProgress();
+    });
+  }
+
+  handleDown(attempt: number): void {
+    this.#stream = null;
+    this.#production?.window.handleClosed();
+    this.#setState(this.#linkText === null ? 'connecting' : 'reconnecting', attempt);
+  }
+
+  handleFailed(error: SluiceError): void {
+    this.#fail(error);
+  }
+
+  // --- inside ------------------------------------------------------------------------------------------------------
+
+  async #start(): Promise<void> {
+    const { signal } = this.#options;
+    const onAbort = (): void => this.#fail(new SluiceError('interrupted'));
+    if (signal?.aborted) return onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#done.promise.finally(() => signal?.removeEventListener('abort', onAbort)).catch(() => {});
+    this.#knownTokenHash = await this.#readTokenHash;
+    if (!this.#isOver) this.#server.attach(this);
+  }
+
+  #announceLink(base: string): void {
+    if (this.#linkText !== null) return;
+    const { id, secret } = this.#options.credentials;
+    this.#linkText = formatLink({ server: base, id, secret });
+    this.#feed.emit({
+      type: 'link',
+      link: this.#linkText,
+      id: encodeBase64Url(id),
+      isResumed: (this.#options.journal?.files.length ?? 0) > 0,
+      expiresAtMs: this.#expiresAtMs,
+    });
+    this.#link.resolve(this.#linkText);
+  }
+
+  #handleOpened(opened: OpenedSend): void {
+    const snapshot = snapshotOf(opened);
+    if (this.#production !== null) {
+      try {
+        this.#production.window.handleOpened(opened.durable);
+      } catch (error) {
+        if (SluiceError.from(error).code !== 'dataLost' || !this.#canReplay) throw error;
+        // The sender is the write-ahead log: what the server lost is read and sent again.
+        this.#feed.emit({ type: 'warning', error: SluiceError.from(error) });
+        this.#production.stop(SluiceError.from(error));
+        this.#production = null;
+      }
+    }
+    this.#production ??= this.#produce(snapshot);
+    const { window } = this.#production;
+    if (this.#stream !== null) this.#server.connection?.attachOutbox(this.#stream, window, opened.credit);
+    this.#setState(this.#isPaused ? 'paused' : 'sending');
+    this.#handleProgress();
+  }
+
+  get #canReplay(): boolean {
+    return this.#options.journal?.files.every(({ origin }) => origin !== null) ?? false;
+  }
+
+  #produce(from: LogSnapshot): Production {
+    const production = new Production(from, this.#environment, this.#limits, {
+      onRecord: () => this.#wake(),
+      onBegin: (path) => {
+        this.#currentFile = path;
+      },
+      onFile: (file) => this.#handleFile(file),
+      onTotals: (files, bytes) => {
+        this.#totals = { files, bytes };
+      },
+    });
+    production.window.setPaused(this.#isPaused);
+    production.window.handleOpened(from);
+    production.run(this.#options).then(
+      () => this.#guard(() => this.#handleProgress()),
+      (error: unknown) => {
+        if (this.#production === production) this.#fail(SluiceError.from(error));
+      },
+    );
+    return production;
+  }
+
+  #handleFile({ path, end, error }: ProducedFile): void {
+    if (end.status !== 'ok') this.#problems += 1;
+    this.#feed.emit({
+      type: 'file',
+      path,
+      sizeBytes: end.sizeBytes,
+      blake3: end.status === 'ok' ? hex(end.blake3) : null,
+      status: end.status,
+      error,
+    });
+  }
+
+  #handleProgress(): void {
+    const production = this.#production;
+    if (production === null || this.#isOver) return;
+    production.handleRoom();
+    const isFinished = production.isSealed && production.window.isEmpty;
+    if (production.isSealed && !isFinished) this.#setState('verifying');
+    const now = this.#environment.clock.now();
+    if (isFinished || now - this.#lastProgressAt >= PROGRESS_MS) {
+      this.#lastProgressAt = now;
+      this.#feed.emit({
+        type: 'progress',
+        sentBytes: production.window.sentContentBytes,
+        durableBytes: production.window.durableContentBytes,
+        totalBytes: this.#totals.bytes,
+        totalFiles: this.#totals.files,
+        currentFile: this.#currentFile,
+      });
+    }
+    if (isFinished) this.#finish(production);
+  }
+
+  #finish(production: Production): void {
+    this.#isOver = true;
+    const { clock } = this.#environment;
+    const summary: SendSummary = {
+      id: encodeBase64Url(this.#options.credentials.id),
+      link: this.#linkText ?? '',
+      files: production.endedFiles - this.#problems,
+      sizeBytes: production.window.durableContentBytes,
+      seconds: (clock.now() - this.#startedAt) / 1000,
+      problems: this.#problems,
+    };
+    if (this.#stream !== null) this.#server.connection?.closeStream(this.#stream, true);
+    this.#server.flush();
+    this.#server.detach(this);
+    this.#setState('done');
+    this.#feed.emit({ type: 'done', summary });
+    this.#feed.end();
+    this.#done.resolve(summary);
+  }
+
+  #handleReset(error: SluiceError): void {
+    this.#stream = null;
+    this.#production?.window.handleClosed();
+    if (!error.retryable) return this.#fail(error);
+    this.#setState(error.code === 'storageFull' ? 'waiting for server space' : 'reconnecting');
+    this.#environment.clock.setTimer(() => {
+      if (!this.#isOver && this.#stream === null && this.#server.connection !== null) {
+        this.handleReady();
+        this.#server.flush();
+      }
+    }, error.retryAfterMs ?? REOPEN_AFTER_MS);
+  }
+
+  #wake(): void {
+    if (this.#stream === null) return;
+    this.#server.connection?.wake(this.#stream);
+    this.#server.flush();
+  }
+
+  #setState(state: Activity, attempt = 0): void {
+    if (this.#state === state && attempt === 0) return;
+    this.#state = state;
+    this.#feed.emit({ type: 'state', state, attempt });
+  }
+
+  #fail(error: SluiceError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#production?.stop(error);
+    if (this.#stream !== null) {
+      this.#server.dropStream(this.#stream);
+      this.#server.connection?.closeStream(this.#stream);
+      this.#server.flush();
+    }
+    this.#server.detach(this);
+    this.#setState('failed');
+    this.#feed.end(error);
+    this.#link.reject(error);
+    this.#done.reject(error);
+  }
+
+  /** A message of the server that cannot be right ends this transfer, not the connection of the others. */
+  #guard(handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      this.#fail(SluiceError.from(error));
+    }
+  }
+}
+
+interface ProductionEvents {
+  onRecord(): void;
+  onBegin(path: readonly string[]): void;
+  onFile(file: ProducedFile): void;
+  onTotals(files: number | null, bytes: number | null): void;
+}
+
+/** One run of production from one point of the log. A second one starts only after the server lost data. */
+class Production {
+  readonly window: SendWindow;
+  readonly #builder: LogBuilder;
+  readonly #from: LogSnapshot;
+  readonly #environment: ClientEnvironment;
+  readonly #events: ProductionEvents;
+  readonly #buffers: Uint8Array[] = [];
+  #waiting: { resolve: () => void; reject: (error: Error) => void } | null = null;
+  #stopped: SluiceError | null = null;
+
+  constructor(
+    from: LogSnapshot,
+    environment: ClientEnvironment,
+    limits: ClientLimits,
+    events: ProductionEvents,
+  ) {
+    this.#from = from;
+    this.#environment = environment;
+    this.#events = events;
+    this.#builder = new LogBuilder(from, limits.recordSizeBytes, environment.digester);
+    const spareBuffers = Math.ceil(limits.sendWindowBytes / limits.recordSizeBytes) + 8;
+    this.window = new SendWindow(
+      from,
+      limits.sendWindowBytes,
+      ({ buffer, byteOffset }) => {
+        // Only buffers that were taken whole come back; those of packs and manifests are of other sizes.
+        const isWhole = byteOffset === 0 && buffer.byteLength === this.#builder.recordBufferBytes;
+        if (isWhole && this.#buffers.length < spareBuffers) this.#buffers.push(new Uint8Array(buffer));
+      },
+      from.contentBytes,
+    );
+  }
+
+  get isSealed(): boolean {
+    return this.#builder.state.isSealed;
+  }
+
+  get endedFiles(): number {
+    return this.#builder.state.endedFiles;
+  }
+
+  async run({ sources, journal, name, message }: SendTransferOptions): Promise<void> {
+    if (this.isSealed) return;
+    const { clock, digester } = this.#environment;
+    const producer = new RecordProducer({
+      builder: this.#builder,
+      window: this.window,
+      digester,
+      clock,
+      buffers: this.#buffers,
+      room: () => this.#room(),
+      ...this.#events,
+    });
+    let isFirst = this.#from.index === 0;
+    const numbered = new Set(journal?.files.map(({ entry }) => entry.file));
+    for await (const batch of planBatches(sources(), journal, this.#from, clock)) {
+      if (batch.totalFiles !== null) this.#events.onTotals(batch.totalFiles, batch.totalBytes);
+      const fresh = batch.files.filter(({ entry }) => !numbered.has(entry.file));
+      if (journal !== null && fresh.length > 0) {
+        await journal.append(fresh.map(({ entry, source }) => ({ entry, origin: source?.origin ?? null })));
+      }
+      this.#throwIfStopped();
+      await producer.announce(batch, isFirst ? name : null, isFirst ? message : null);
+      isFirst = false;
+      await producer.send(batch);
+    }
+    await producer.seal();
+  }
+
+  /** The window may have room again. */
+  handleRoom(): void {
+    if (this.#waiting === null || !this.window.hasRoom) return;
+    this.#waiting.resolve();
+    this.#waiting = null;
+  }
+
+  stop(error: SluiceError): void {
+    this.#stopped = error;
+    this.#waiting?.reject(error);
+    this.#waiting = null;
+  }
+
+  async #room(): Promise<void> {
+    this.#throwIfStopped();
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  #throwIfStopped(): void {
+    if (this.#stopped !== null) throw this.#stopped;
+  }
+}
+
+function snapshotOf(opened: OpenedSend): LogSnapshot {
+  const { durable, position, nextFile, openFiles, endedFiles, contentBytes, isSealed } = opened;
+  return {
+    ...emptyLog(durable.chain),
+    ...durable,
+    position,
+    nextFile,
+    openFiles,
+    endedFiles,
+    contentBytes,
+    isSealed,
+  };
+}
+
+function retryOf(retryAfterMs: number | null): { retryAfterMs?: number } {
+  return retryAfterMs === null ? {} : { retryAfterMs };
+}
