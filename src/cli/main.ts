@@ -1,11 +1,13 @@
-// The command line's entry: bin/sluice.js imports this file after it has checked the runtime.
-import { readFileSync } from 'node:fs';
+/** The command line's entry: bin/sluice.js imports this file after it has checked the runtime. */
+import { hasFlag } from './arguments.ts';
+import { catchStrays } from './exit.ts';
+import { runCommandLine } from './program.ts';
+import { flushed, processSurroundings } from './surroundings.ts';
 
-if (process.argv.includes('--version')) {
-  const manifest = new URL('../../package.json', import.meta.url);
-  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
-  process.stdout.write(`${version}\n`);
-} else {
-  process.stderr.write('sluice: no commands yet; try --version\n');
-  process.exitCode = 2;
-}
+const surroundings = processSurroundings();
+catchStrays(() => hasFlag(surroundings.args, '--verbose'));
+const exitCode = await runCommandLine(surroundings);
+await flushed(surroundings.stdout);
+await flushed(surroundings.stderr);
+// Explicitly: a source that never ends, such as a terminal being read, would keep the process alive.
+process.exit(exitCode);

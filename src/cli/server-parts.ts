@@ -1,0 +1,20 @@
+/**
+ * What `serve` needs and no other command should have to load: the server and its logger.
+ *
+ * Log lines are JSON on standard error. Whatever looks like a secret is replaced, should one ever get that far.
+ */
+import { pino } from 'pino';
+import * as server from '../server/index.ts';
+import type { ServeParts } from './serve-command.ts';
+
+const createServer = (server as unknown as Pick<ServeParts, 'createServer'>).createServer;
+
+const SECRET_FIELDS = ['token', 'writeToken', 'readToken', 'secret', 'link', 'authorization'];
+
+export async function serverParts(level: string): Promise<ServeParts> {
+  const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]);
+  return {
+    createServer,
+    logger: pino({ level, redact, base: null }, pino.destination({ fd: 2, sync: true })),
+  };
+}
