@@ -71,6 +71,7 @@ export class CreditGrant {
   #announced: number;
   #received = 0;
   #consumed = 0;
+  #isShrinking = false;
 
   /** `windowBytes` is what it wants, `floorBytes` (two full records) what it always gets. */
   constructor(pool: CreditPool, floorBytes: number, windowBytes: number) {
@@ -99,7 +100,8 @@ export class CreditGrant {
 
   consume(bytes: number): void {
     this.#consumed += bytes;
-    this.#renew();
+    if (this.#isShrinking) this.#giveBack();
+    else this.#renew();
   }
 
   /** A quarter of the window can be granted anew: worth telling. */
@@ -118,18 +120,27 @@ export class CreditGrant {
     return this.#announced;
   }
 
-  /** Gives back what goes beyond the floor as soon as the other side has used it up. */
+  /**
+   * Falls back to the floor: what goes beyond it returns to the pool as it is consumed. Not sooner, because a limit
+   * cannot be taken back, and bytes that are held are memory in use. From the floor it grows again.
+   */
   shrink(): void {
-    const unused = this.#granted - this.#consumed - this.#floorBytes - this.heldBytes;
-    if (unused <= 0 && this.#extraBytes > 0) {
-      this.#pool.give(this.#extraBytes);
-      this.#extraBytes = 0;
-    }
+    this.#isShrinking = this.#extraBytes > 0;
   }
 
   close(): void {
     this.#pool.give(this.#extraBytes);
     this.#extraBytes = 0;
+    this.#isShrinking = false;
+  }
+
+  #giveBack(): void {
+    const neededBytes = Math.max(0, this.#granted - this.#consumed - this.#floorBytes);
+    const spareBytes = Math.max(0, this.#extraBytes - neededBytes);
+    this.#pool.give(spareBytes);
+    this.#extraBytes -= spareBytes;
+    this.#isShrinking = this.#extraBytes > 0;
+    this.#granted = Math.max(this.#granted, this.#consumed + this.#floorBytes + this.#extraBytes);
   }
 
   #renew(): void {
