@@ -52,14 +52,13 @@ export class Scheduler {
 
   /** The stream whose turn it is, or null when none is ready. */
   next(): number | null {
-    const waiting = [...this.#classes.values()].filter(({ ready }) => ready.size > 0);
-    if (waiting.length === 0) return null;
-    for (const idle of this.#classes.values()) if (idle.ready.size === 0) idle.deficitBytes = 0;
+    const classes = [...this.#classes.values()];
+    if (classes.every(({ ready }) => ready.size === 0)) return null;
     for (;;) {
-      for (const { ready, deficitBytes } of waiting) {
-        if (deficitBytes > 0) return ready.values().next().value ?? null;
+      for (const { ready, deficitBytes } of classes) {
+        if (deficitBytes > 0 && ready.size > 0) return ready.values().next().value ?? null;
       }
-      for (const turn of waiting) turn.deficitBytes += turn.quantumBytes;
+      for (const turn of classes) turn.deficitBytes = withQuantum(turn);
     }
   }
 
@@ -75,4 +74,10 @@ export class Scheduler {
     const priority = this.#priorities.get(stream);
     return priority === undefined ? undefined : this.#classes.get(priority);
   }
+}
+
+/** A class without anything to send saves nothing up, but works off its debt: else a short sleep would clear it. */
+function withQuantum({ ready, deficitBytes, quantumBytes }: Class): number {
+  const next = deficitBytes + quantumBytes;
+  return ready.size > 0 ? next : Math.min(0, next);
 }
