@@ -3,14 +3,14 @@
  * Works wherever its environment does; `sluice/client` and `sluice/node` make one with what their platform has.
  */
 import { decodeBase64Url, type Priority, SluiceError, type TransferState } from '../protocol/index.ts';
-import type { SendJournal, SourceEntry, TransferSink } from '../runtime/index.ts';
+import type { SourceEntry, TransferSink } from '../runtime/index.ts';
 import { type ClientEnvironment, type ClientLimits, DEFAULT_CLIENT_LIMITS } from './environment.ts';
 import type { Offer } from './events.ts';
 import { FileStreamSink, type ReceivedFile } from './file-stream-sink.ts';
 import { normalizeServerUrl, parseLink, SECRET_BYTES } from './link.ts';
 import { ReceiveTransfer } from './receive-transfer.ts';
 import { request } from './request.ts';
-import { SendTransfer, type TransferCredentials } from './send-transfer.ts';
+import { type SendIdentity, SendTransfer, type TransferCredentials } from './send-transfer.ts';
 import { ServerConnection } from './server-connection.ts';
 
 export interface SendOptions {
@@ -24,9 +24,8 @@ export interface SendOptions {
   readonly priority?: Priority | undefined;
   /** Aborting leaves the transfer as it is; `done` rejects with `interrupted`. */
   readonly signal?: AbortSignal | undefined;
-  /** For senders that can go on after a restart. */
-  readonly credentials?: TransferCredentials | undefined;
-  readonly journal?: SendJournal | undefined;
+  /** For senders that can go on after a restart: which transfer this is. Default: a new one, kept nowhere. */
+  readonly prepare?: (() => Promise<SendIdentity>) | undefined;
 }
 
 export interface ReceiveOptions {
@@ -81,9 +80,10 @@ export class Client implements AsyncDisposable {
       this.#environment,
       this.#limits,
       {
-        credentials: options.credentials ?? this.createCredentials(),
+        prepare:
+          options.prepare ??
+          (() => Promise.resolve({ credentials: this.createCredentials(), journal: null })),
         sources,
-        journal: options.journal ?? null,
         name: options.name ?? null,
         message: options.message ?? null,
         expiresMs: options.expiresMs ?? null,

@@ -10,5 +10,5 @@ export type * from './events.ts';
 export type { ReceivedFile } from './file-stream-sink.ts';
 export { formatLink, type Link, normalizeServerUrl, parseLink, readTokenOf, SECRET_BYTES } from './link.ts';
 export type { ReceiveTransfer } from './receive-transfer.ts';
-export type { SendTransfer, TransferCredentials } from './send-transfer.ts';
+export type { SendIdentity, SendTransfer, TransferCredentials } from './send-transfer.ts';
 export { createWebEnvironment, receive, send } from './web-client.ts';

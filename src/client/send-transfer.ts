@@ -40,11 +40,18 @@ export interface TransferCredentials {
   readonly writeToken: Uint8Array<ArrayBuffer>;
 }
 
-export interface SendTransferOptions {
+/** Which transfer it is: a new one, or one that a former process began. */
+export interface SendIdentity {
   readonly credentials: TransferCredentials;
+  /** Null for a transfer that does not outlive this process. */
+  readonly journal: SendJournal | null;
+}
+
+export interface SendTransferOptions {
+  /** Asked once, first of all. */
+  prepare(): Promise<SendIdentity>;
   /** Walks the sources; asked again only when the server lost data. */
   sources(): AsyncIterable<SourceEntry>;
-  readonly journal: SendJournal | null;
   readonly name: string | null;
   readonly message: string | null;
   /** Time to live after the last append or seal, ms; null = the server's default. */
@@ -63,13 +70,13 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   readonly #options: SendTransferOptions;
   readonly #feed = new EventFeed<SendEvent>();
   readonly #session: Uint8Array;
-  readonly #header: Uint8Array;
-  readonly #readTokenHash: Promise<Uint8Array>;
   readonly #link = Promise.withResolvers<string>();
   readonly #done = Promise.withResolvers<SendSummary>();
   readonly #startedAt: number;
   #linkText: string | null = null;
-  #knownTokenHash: Uint8Array | null = null;
+  /** Known once `prepare` has answered; nothing is sent before. */
+  #identity: (SendIdentity & { readonly header: Uint8Array; readonly readTokenHash: Uint8Array }) | null =
+    null;
   #stream: number | null = null;
   #attempt = 0;
   #production: Production | null = null;
@@ -94,15 +101,6 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#options = options;
     this.#startedAt = environment.clock.now();
     this.#session = environment.random.bytes(16);
-    this.#header = encodeTransferHeader({
-      id: options.credentials.id,
-      suite: 'none',
-      codecs: ['raw'],
-      recordSizeBytes: limits.recordSizeBytes,
-      requires: [],
-      commitment: new Uint8Array(32),
-    });
-    this.#readTokenHash = readTokenOf(options.credentials).then(hashOfToken);
     // Both promises may be left alone by a user who listens to events only.
     this.#link.promise.catch(() => {});
     this.#done.promise.catch(() => {});
@@ -148,9 +146,11 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
 
   /** Ends the transfer for everybody and removes its bytes from the server. */
   async cancel(): Promise<void> {
-    const { id, writeToken } = this.#options.credentials;
     this.#production?.stop(new SluiceError('cancelled'));
-    await request(this.#server, (stream) => ({ type: 'cancel', stream, id, writeToken }));
+    if (this.#identity !== null) {
+      const { id, writeToken } = this.#identity.credentials;
+      await request(this.#server, (stream) => ({ type: 'cancel', stream, id, writeToken }));
+    }
     this.#fail(new SluiceError('cancelled', 'By this sender.'));
   }
 
@@ -161,8 +161,9 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   // --- calls of the connection -------------------------------------------------------------------------------------
 
   handleReady(): void {
-    if (this.#isOver || this.#knownTokenHash === null) return;
-    const { id, writeToken } = this.#options.credentials;
+    if (this.#isOver || this.#identity === null) return;
+    const { credentials, header, readTokenHash } = this.#identity;
+    const { id, writeToken } = credentials;
     const stream = this.#server.openStream(this, this.#options.priority);
     this.#stream = stream;
     this.#attempt += 1;
@@ -172,9 +173,9 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
       type: 'create',
       stream,
       id,
-      header: this.#header,
+      header,
       writeToken,
-      readTokenHash: this.#knownTokenHash,
+      readTokenHash,
       expiresMs: this.#options.expiresMs,
     });
     connection?.send({
@@ -241,19 +242,33 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     if (signal?.aborted) return onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#done.promise.finally(() => signal?.removeEventListener('abort', onAbort)).catch(() => {});
-    this.#knownTokenHash = await this.#readTokenHash;
+    try {
+      const identity = await this.#options.prepare();
+      const header = encodeTransferHeader({
+        id: identity.credentials.id,
+        suite: 'none',
+        codecs: ['raw'],
+        recordSizeBytes: this.#limits.recordSizeBytes,
+        requires: [],
+        commitment: new Uint8Array(32),
+      });
+      const readTokenHash = await hashOfToken(await readTokenOf(identity.credentials));
+      this.#identity = { ...identity, header, readTokenHash };
+    } catch (error) {
+      return this.#fail(SluiceError.from(error));
+    }
     if (!this.#isOver) this.#server.attach(this);
   }
 
   #announceLink(base: string): void {
-    if (this.#linkText !== null) return;
-    const { id, secret } = this.#options.credentials;
+    if (this.#linkText !== null || this.#identity === null) return;
+    const { id, secret } = this.#identity.credentials;
     this.#linkText = formatLink({ server: base, id, secret });
     this.#feed.emit({
       type: 'link',
       link: this.#linkText,
       id: encodeBase64Url(id),
-      isResumed: (this.#options.journal?.files.length ?? 0) > 0,
+      isResumed: (this.#identity.journal?.files.length ?? 0) > 0,
       expiresAtMs: this.#expiresAtMs,
     });
     this.#link.resolve(this.#linkText);
@@ -279,8 +294,12 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#handleProgress();
   }
 
+  get #idText(): string {
+    return this.#identity === null ? '' : encodeBase64Url(this.#identity.credentials.id);
+  }
+
   get #canReplay(): boolean {
-    return this.#options.journal?.files.every(({ origin }) => origin !== null) ?? false;
+    return this.#identity?.journal?.files.every(({ origin }) => origin !== null) ?? false;
   }
 
   #produce(from: LogSnapshot): Production {
@@ -296,7 +315,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     });
     production.window.setPaused(this.#isPaused);
     production.window.handleOpened(from);
-    production.run(this.#options).then(
+    production.run(this.#options, this.#identity?.journal ?? null).then(
       () => this.#guard(() => this.#handleProgress()),
       (error: unknown) => {
         if (this.#production === production) this.#fail(SluiceError.from(error));
@@ -342,7 +361,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#isOver = true;
     const { clock } = this.#environment;
     const summary: SendSummary = {
-      id: encodeBase64Url(this.#options.credentials.id),
+      id: this.#idText,
       link: this.#linkText ?? '',
       files: production.endedFiles - this.#problems,
       sizeBytes: production.window.durableContentBytes,
@@ -458,7 +477,7 @@ class Production {
     return this.#builder.state.endedFiles;
   }
 
-  async run({ sources, journal, name, message }: SendTransferOptions): Promise<void> {
+  async run({ sources, name, message }: SendTransferOptions, journal: SendJournal | null): Promise<void> {
     if (this.isSealed) return;
     const { clock, digester } = this.#environment;
     const producer = new RecordProducer({
