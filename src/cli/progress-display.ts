@@ -132,9 +132,8 @@ class LiveDisplay<Timer> implements ProgressDisplay {
     const [first, second] = lines.map((line) => line.map((part) => this.#paint(part)).join(''));
     const frame = `${first}${ERASE_LINE_END}\r\n${second}${ERASE_DOWN}`;
     if (!this.#visible || frame !== this.#frame || columns !== this.#frameColumns) {
-      // Without a change of width the old text is written over, which does not flicker.
-      const before = columns === this.#frameColumns ? '\r' : this.#erase();
-      this.#options.write(`${before}${WRAP_OFF}${frame}${WRAP_ON}\r${UP}`);
+      // Old text is written over rather than erased first, which does not flicker.
+      this.#options.write(`\r${WRAP_OFF}${frame}${WRAP_ON}\r${UP}`);
       this.#visible = true;
       this.#frame = frame;
       this.#frameColumns = columns;

@@ -97,7 +97,8 @@ export function isMoving(state: ProgressState): boolean {
 const INDENT = '  ';
 const GAP = '  ';
 const MIN_BAR_CELLS = 5;
-const MAX_BAR_CELLS = 40;
+/** Twenty steps are enough beside a percentage, and short lines survive a narrower window unbroken. */
+const MAX_BAR_CELLS = 20;
 const PERCENT_CELLS = 5;
 const MIN_NAME_CELLS = 8;
 const PLAIN_NAME_CELLS = 60;

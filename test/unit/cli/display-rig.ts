@@ -1,6 +1,7 @@
 /** A display on a model of a terminal, with a fake clock and everything it wrote. */
 import { createProgressDisplay, type ProgressClock } from '../../../src/cli/progress-display.ts';
 import type { ProgressSnapshot, ProgressState } from '../../../src/cli/progress-lines.ts';
+import { cellWidth } from '../../../src/cli/terminal-width.ts';
 import { type ResizeStyle, TerminalScreen } from './terminal-screen.ts';
 
 export const ESC = '\x1b';
@@ -55,9 +56,14 @@ export const base: ProgressSnapshot = {
 export const sent = (sentBytes: number): ProgressSnapshot => ({ ...base, sentBytes });
 export const inState = (state: ProgressState): ProgressSnapshot => ({ ...base, state });
 
-export function setUp({ columns = 80, isTty = true, environment = {} as Record<string, string> } = {}) {
+export function setUp({
+  columns = 80,
+  isTty = true,
+  environment = {} as Record<string, string>,
+  widthOf = cellWidth,
+} = {}) {
   const clock = new FakeClock();
-  const screen = new TerminalScreen(columns);
+  const screen = new TerminalScreen(columns, widthOf);
   const writes: { atMs: number; text: string }[] = [];
   const surroundings = { columns: columns as number | undefined };
   screen.write('$ sluice send holiday\r\n');

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ProgressState } from '../../../src/cli/progress-lines.ts';
+import { cellWidth } from '../../../src/cli/terminal-width.ts';
 import { base, ESC, inState, sent, setUp } from './display-rig.ts';
 import type { ResizeStyle, TerminalScreen } from './terminal-screen.ts';
 
@@ -119,6 +120,20 @@ describe('on a terminal', () => {
     clock.advance(100);
     expect(writes.filter(({ text }) => text.includes('▕')).length).toBeLessThanOrEqual(12);
     expect(screen.lines).toHaveLength(1 + 1000 + 2);
+  });
+
+  test('stays two lines on a terminal that draws joined emoji one by one', () => {
+    const widthOf = (grapheme: string) =>
+      Array.from(grapheme).reduce((sum, character) => sum + cellWidth(character), 0);
+    const { display, screen, clock } = setUp({ columns: 60, widthOf });
+    for (let family = 0; family < 30; family += 1) {
+      display.update({ ...base, currentFile: '👨‍👩‍👧‍👦'.repeat(family) });
+      clock.advance(100);
+      expect([screen.lines.length, screen.row, screen.column]).toEqual([3, 1, 0]);
+    }
+    expect(screen.overflows).toBeGreaterThan(0);
+    display.close();
+    expect(screen.lines).toEqual(['$ sluice send holiday']);
   });
 
   test('nothing from a peer acts on the terminal', () => {

@@ -55,7 +55,7 @@ describe('on a terminal', () => {
       199,
       sending,
       [
-        '  ▕███████████████▒▒▒▒▒▒                   ▏  54%  1.73/3.20 GB  safe 1.20 GB  38.2 MB/s  ETA 0:39',
+        '  ▕███████▒▒▒          ▏  54%  1.73/3.20 GB  safe 1.20 GB  38.2 MB/s  ETA 0:39',
         '  sending  12/214 files  receivers: 3 live, 1 done  IMG_2041.MOV',
       ],
     ],
@@ -89,7 +89,7 @@ describe('on a terminal', () => {
       79,
       receiving,
       [
-        '  ▕███████████████▒▒▒▒▒▒▒▒        ▏  50%  1.60/3.20 GB  38.2 MB/s  ETA 0:39',
+        '  ▕██████████▒▒▒▒▒     ▏  50%  1.60/3.20 GB  38.2 MB/s  ETA 0:39',
         '  receiving  12/214 files  holiday',
       ],
     ],

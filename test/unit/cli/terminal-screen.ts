@@ -27,9 +27,12 @@ export class TerminalScreen {
   overflows = 0;
   wrapping = true;
   columns: number;
+  readonly #widthOf: (grapheme: string) => number;
 
-  constructor(columns: number) {
+  /** @param widthOf how wide this terminal draws a grapheme; not all agree about emoji */
+  constructor(columns: number, widthOf: (grapheme: string) => number = cellWidth) {
     this.columns = columns;
+    this.#widthOf = widthOf;
   }
 
   write(text: string): void {
@@ -93,7 +96,8 @@ export class TerminalScreen {
       case 'K':
         if (sequence === 'J') this.rows.length = this.row + 1;
         row.cells.length = Math.min(row.cells.length, this.column);
-        row.wrapped = false;
+        // Some terminals keep the mark of a broken line until all below it is erased.
+        if (sequence === 'J') row.wrapped = false;
         return;
       case '?7l':
       case '?7h':
@@ -105,7 +109,7 @@ export class TerminalScreen {
   }
 
   #put(grapheme: string): void {
-    const width = cellWidth(grapheme);
+    const width = this.#widthOf(grapheme);
     if (this.column + width > this.columns) {
       this.overflows += 1;
       if (!this.wrapping) return;
