@@ -6,7 +6,7 @@
 export interface StoredDocument<T> {
   readonly key: string;
   readonly value: T;
-  /** Rises with every put of this key. */
+  /** Rises with every put of this key, also when it was removed in between. */
   readonly version: number;
 }
 
