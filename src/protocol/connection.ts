@@ -20,6 +20,7 @@ import {
   encodeControl,
   type Heartbeat,
   type LogPoint,
+  MAX_ERROR_CHARS,
   type StreamAck,
   type StreamMessage,
 } from './control-message.ts';
@@ -29,9 +30,8 @@ import {
   encodeFragmentHeader,
   encodeRecordsHeader,
   FragmentAssembler,
-  type FragmentMessage,
 } from './data-message.ts';
-import { closeCodeOf, type SluiceErrorCode } from './error-table.ts';
+import { closeCodeOf, ERROR_TABLE, isWireErrorCode, type SluiceErrorCode } from './error-table.ts';
 import {
   ACK_INTERVAL_MS,
   DEFAULT_CONNECTION_WINDOW_BYTES,
@@ -120,6 +120,8 @@ interface Stream {
 /** Records of one message: at most this many bytes, so that the message stays within its limit. */
 const MAX_BATCH_BYTES: number = MAX_RECORD_SIZE_BYTES;
 const IDLE_STREAM_MS = 5_000;
+/** About 150 characters each: far below the limit of a control message. */
+const MAX_STREAMS_PER_ACK = 256;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -203,7 +205,11 @@ export class Connection {
       if (stream === undefined) return;
       if (stream.grant === null || !stream.grant.receive(message.chunk.length))
         throw new SluiceError('flowControl');
-      const chunk = message.type === 'records' ? message.chunk : this.#assemble(stream, message);
+      // SPEC 4.4: a sender that went back gives up a half-sent record.
+      const isNewRecord = message.type === 'records' || message.offset === 0;
+      if (isNewRecord && stream.fragments.heldBytes > 0)
+        this.consumed(stream.id, stream.fragments.abandon(), now);
+      const chunk = message.type === 'records' ? message.chunk : stream.fragments.add(message);
       if (chunk !== null) this.#events.push({ type: 'records', stream: stream.id, chunk });
     });
   }
@@ -221,7 +227,8 @@ export class Connection {
     }
     const silentMs = now - this.#lastHeardAt;
     const deadAfterMs = this.#heartbeat.deadAfterMs;
-    if (silentMs >= deadAfterMs + LOOP_STALL_MS) {
+    const wasAsked = this.#pingSentAt !== null;
+    if (silentMs >= deadAfterMs + LOOP_STALL_MS || (silentMs >= deadAfterMs && !wasAsked)) {
       // SPEC 7.2: so late means that we slept, not the peer. Ask again and give it the time between ping and death.
       this.#lastHeardAt = now - this.#heartbeat.pingAfterMs;
       this.#pingSentAt = null;
@@ -343,7 +350,7 @@ export class Connection {
   /** Ends a stream with an error and forgets it. */
   resetStream(streamId: number, error: SluiceError): void {
     this.#flushAcks();
-    this.send({ type: 'reset', stream: streamId, code: error.code, retryAfterMs: error.retryAfterMs });
+    this.send({ type: 'reset', stream: streamId, code: wireCode(error), retryAfterMs: error.retryAfterMs });
     this.#forget(streamId);
   }
 
@@ -365,7 +372,7 @@ export class Connection {
 
   /**
    * The next message to send, or null. Control first, then acks that are due, then records of the stream whose turn it
-   * is. A record longer than `maxDataBytes` goes in fragments of that size.
+   * is. A record longer than `maxDataBytes` goes in fragments of that size; with 0 only control goes.
    */
   pollMessage(now: number, maxDataBytes: number = MAX_BATCH_BYTES): OutboundMessage | null {
     if (this.#state === 'ready' && this.#areAcksDue(now)) {
@@ -374,7 +381,7 @@ export class Connection {
     }
     const control = this.#control.shift();
     if (control !== undefined) return control;
-    if (this.#state !== 'ready') return null;
+    if (this.#state !== 'ready' || maxDataBytes <= 0) return null;
     for (let id = this.#scheduler.next(); id !== null; id = this.#scheduler.next()) {
       const stream = this.#streams.get(id);
       const message = stream === undefined ? null : this.#nextData(stream, maxDataBytes);
@@ -525,10 +532,6 @@ export class Connection {
     this.#streams.delete(id);
   }
 
-  #assemble(stream: Stream, message: FragmentMessage): Uint8Array | null {
-    return stream.fragments.add(message);
-  }
-
   #canSend(stream: Stream): boolean {
     if (stream.partial !== null) return stream.limit.availableBytes > 0;
     const length = stream.outbox?.nextLength(stream.limit.availableBytes) ?? 0;
@@ -601,14 +604,13 @@ export class Connection {
     }
     this.#dirtyAcks.clear();
     this.#isAckUrgent = false;
-    if (streams.length > 0) this.#queue({ type: 'ack', streams });
+    for (let at = 0; at < streams.length; at += MAX_STREAMS_PER_ACK) {
+      this.#queue({ type: 'ack', streams: streams.slice(at, at + MAX_STREAMS_PER_ACK) });
+    }
   }
 
   #queue(message: ControlMessage): void {
-    if (this.#control.length >= MAX_CONTROL_QUEUE) {
-      this.#control.length = 0;
-      return this.#end(new SluiceError('overloaded'), true);
-    }
+    if (this.#control.length >= MAX_CONTROL_QUEUE) return this.#end(new SluiceError('overloaded'), true);
     this.#control.push(encodeControl(message));
   }
 
@@ -623,19 +625,28 @@ export class Connection {
 
   #end(error: SluiceError | null, isLocal: boolean): void {
     if (this.isEnded) return;
-    if (isLocal && error !== null) {
-      this.#queue({
-        type: 'error',
-        code: error.code,
-        message: error.message,
-        retryAfterMs: error.retryAfterMs,
-      });
-    }
     this.#state = 'ended';
-    this.#closeCode = error === null ? 1000 : closeCodeOf(error.code);
+    this.#closeCode = error === null ? 1000 : closeCodeOf(wireCode(error));
+    if (isLocal && error !== null) {
+      // What nobody took until now is worth less than the reason for the end.
+      if (this.#control.length >= MAX_CONTROL_QUEUE) this.#control.length = 0;
+      this.#control.push(encodeControl(errorMessage(error)));
+    }
     for (const id of [...this.#streams.keys()]) this.#forget(id);
     this.#events.push({ type: 'ended', error, isLocal });
   }
+}
+
+/** A local code means nothing to the peer: to it, something failed here. */
+function wireCode({ code }: SluiceError): SluiceErrorCode {
+  return isWireErrorCode(code) ? code : 'internal';
+}
+
+/** The text of an unknown error may name things of this machine: only its kind is told. */
+function errorMessage(error: SluiceError): ErrorMessage {
+  const code = wireCode(error);
+  const text = code === 'internal' ? ERROR_TABLE.internal.sentence : error.message;
+  return { type: 'error', code, message: text.slice(0, MAX_ERROR_CHARS), retryAfterMs: error.retryAfterMs };
 }
 
 function peerError(code: SluiceErrorCode, retryAfterMs: number | null): SluiceError {

@@ -259,6 +259,8 @@ const TOKEN_BYTES = 32;
 const HASH_BYTES = 32;
 const SESSION_BYTES = 16;
 const MAX_ACK_STREAMS = 1_024;
+/** The text of an `error`, UTF-16 code units. */
+export const MAX_ERROR_CHARS = 1_024;
 const MAX_RECEIVERS_PER_MESSAGE = 256;
 const PRIORITIES: readonly Priority[] = ['interactive', 'normal', 'background'];
 
@@ -361,7 +363,7 @@ const READERS: ReaderTable = {
   error: (json) => ({
     type: 'error',
     code: readCode(json),
-    message: readOptional(json, 'message', '', (key) => readString(json, key, 1_024)),
+    message: readOptional(json, 'message', '', (key) => readString(json, key, MAX_ERROR_CHARS)),
     retryAfterMs: readRetry(json),
   }),
   goaway: (json) => ({ type: 'goaway', retryAfterMs: readCount(json, 'retryAfterMs') }),

@@ -152,7 +152,15 @@ export class FragmentAssembler {
     return record;
   }
 
-  get isEmpty(): boolean {
-    return this.#record === null;
+  /** Bytes of a record that is not whole yet. */
+  get heldBytes(): number {
+    return this.#record === null ? 0 : this.#filled;
+  }
+
+  /** Gives up the record that is not whole, because its sender went back. Returns how many bytes of it had come. */
+  abandon(): number {
+    const bytes = this.heldBytes;
+    this.#record = null;
+    return bytes;
   }
 }
