@@ -28,7 +28,7 @@ function headerOf(fields: Fields, index: number): RecordHeader {
 }
 
 /** A log after these records, all with the same digest. */
-function after(...records: Fields[]): LogState {
+function logWith(...records: Fields[]): LogState {
   const state = new LogState(emptyLog(H), RECORD_SIZE, digester);
   for (const fields of [{ kind: 'manifest' } as Fields, ...records]) apply(state, fields);
   return state;
@@ -85,7 +85,7 @@ describe('what is known after a record', () => {
   });
 
   test('files: begun, gone on, ended, packed; holes count as content', () => {
-    const state = after(first(2, 100), { kind: 'hole', file: 2, offset: 100, span: 1_000 }, first(5, 7));
+    const state = logWith(first(2, 100), { kind: 'hole', file: 2, offset: 100, span: 1_000 }, first(5, 7));
     expect(state.snapshot()).toMatchObject({
       nextFile: 6,
       openFiles: [
@@ -109,13 +109,13 @@ describe('what is known after a record', () => {
   });
 
   test('a seal seals', () => {
-    const state = after({ kind: 'seal' });
+    const state = logWith({ kind: 'seal' });
     expect(state.isSealed).toBe(true);
     expect(state.snapshot().isSealed).toBe(true);
   });
 
   test('open files stay in ascending order', () => {
-    const state = after(
+    const state = logWith(
       first(1, 1),
       first(2, 1),
       first(3, 1),
@@ -128,7 +128,7 @@ describe('what is known after a record', () => {
   });
 
   test('a state made of a snapshot goes on alike', () => {
-    const whole1 = after(first(1, 10), first(2, 20));
+    const whole1 = logWith(first(1, 10), first(2, 20));
     const copy = new LogState(whole1.snapshot(), RECORD_SIZE, digester);
     for (const state of [whole1, copy]) {
       for (const fields of [last(1, 10, 5), last(2, 20, 0), { kind: 'seal' } as Fields]) apply(state, fields);
@@ -143,23 +143,23 @@ describe('what is allowed at the edge', () => {
   test.each([
     [
       'a full record with a file end and a tag',
-      () => after(),
+      () => logWith(),
       { ...whole(1, RECORD_SIZE), bodyLength: RECORD_SIZE + BODY_SLACK_BYTES },
     ],
-    ['a hole larger than a record', () => after(), { kind: 'hole', file: 1, span: 2 ** 50, isFirst: true }],
-    ['an empty record of a file', () => after(first(1, 5)), more(1, 5, 0)],
-    ['the 16th open file', () => after(...sixteen.slice(1)), first(17, 1)],
-    ['a whole file beside 16 open ones', () => after(...sixteen), whole(17, 1)],
-    ['a pack beside 16 open ones', () => after(...sixteen), pack(17, 100)],
-    ['the last possible file', () => after(), whole(MAX_FILES, 1)],
-    ['a pack up to the last possible file', () => after(), pack(MAX_FILES - 9, 10)],
+    ['a hole larger than a record', () => logWith(), { kind: 'hole', file: 1, span: 2 ** 50, isFirst: true }],
+    ['an empty record of a file', () => logWith(first(1, 5)), more(1, 5, 0)],
+    ['the 16th open file', () => logWith(...sixteen.slice(1)), first(17, 1)],
+    ['a whole file beside 16 open ones', () => logWith(...sixteen), whole(17, 1)],
+    ['a pack beside 16 open ones', () => logWith(...sixteen), pack(17, 100)],
+    ['the last possible file', () => logWith(), whole(MAX_FILES, 1)],
+    ['a pack up to the last possible file', () => logWith(), pack(MAX_FILES - 9, 10)],
     [
       'a file of 2^53-1 bytes',
       () => from({ openFiles: [{ file: 1, nextOffset: MAX - 5 }], nextFile: 2 }),
       more(1, MAX - 5, 5),
     ],
-    ['a manifest behind data', () => after(first(1, 1)), { kind: 'manifest' }],
-    ['a seal behind nothing but the manifest', () => after(), { kind: 'seal' }],
+    ['a manifest behind data', () => logWith(first(1, 1)), { kind: 'manifest' }],
+    ['a seal behind nothing but the manifest', () => logWith(), { kind: 'seal' }],
   ] as [string, () => LogState, Fields][])('%s', (_, make, fields) => {
     const state = make();
     const { index } = state;
@@ -170,58 +170,58 @@ describe('what is allowed at the edge', () => {
 
 describe('a refused record changes nothing', () => {
   test.each([
-    ['anything after the seal', 'sealed', () => after({ kind: 'seal' }), { kind: 'manifest' }],
-    ['an index that was', 'protocol', () => after(), { kind: 'manifest', index: 0 }],
-    ['an index that leaves a hole', 'protocol', () => after(), { kind: 'manifest', index: 2 }],
+    ['anything after the seal', 'sealed', () => logWith({ kind: 'seal' }), { kind: 'manifest' }],
+    ['an index that was', 'protocol', () => logWith(), { kind: 'manifest', index: 0 }],
+    ['an index that leaves a hole', 'protocol', () => logWith(), { kind: 'manifest', index: 2 }],
     [
       'a body above the record size',
       'tooLarge',
-      () => after(),
+      () => logWith(),
       { kind: 'manifest', bodyLength: RECORD_SIZE + BODY_SLACK_BYTES + 1 },
     ],
     ['more than 2^53-1 bytes of content', 'protocol', () => from({ contentBytes: MAX }), whole(1, 1)],
 
-    ['a manifest with a file', 'protocol', () => after(), { kind: 'manifest', file: 1 }],
-    ['a manifest with an offset', 'protocol', () => after(), { kind: 'manifest', offset: 1 }],
-    ['a manifest with a span', 'protocol', () => after(), { kind: 'manifest', span: 1 }],
-    ['a manifest that is first', 'protocol', () => after(), { kind: 'manifest', isFirst: true }],
-    ['a manifest that is last', 'protocol', () => after(), { kind: 'manifest', isLast: true }],
-    ['a seal with a file', 'protocol', () => after(), { kind: 'seal', file: 1 }],
-    ['a seal before the end of a file', 'protocol', () => after(first(1, 1)), { kind: 'seal' }],
+    ['a manifest with a file', 'protocol', () => logWith(), { kind: 'manifest', file: 1 }],
+    ['a manifest with an offset', 'protocol', () => logWith(), { kind: 'manifest', offset: 1 }],
+    ['a manifest with a span', 'protocol', () => logWith(), { kind: 'manifest', span: 1 }],
+    ['a manifest that is first', 'protocol', () => logWith(), { kind: 'manifest', isFirst: true }],
+    ['a manifest that is last', 'protocol', () => logWith(), { kind: 'manifest', isLast: true }],
+    ['a seal with a file', 'protocol', () => logWith(), { kind: 'seal', file: 1 }],
+    ['a seal before the end of a file', 'protocol', () => logWith(first(1, 1)), { kind: 'seal' }],
 
-    ['data that spans more than a record', 'protocol', () => after(), whole(1, RECORD_SIZE + 1)],
+    ['data that spans more than a record', 'protocol', () => logWith(), whole(1, RECORD_SIZE + 1)],
     [
       'a file beyond 2^53-1 bytes',
       'protocol',
       () => from({ openFiles: [{ file: 1, nextOffset: MAX }], nextFile: 2 }),
       more(1, MAX, 1),
     ],
-    ['file 0', 'protocol', () => after(), whole(0, 1)],
-    ['a file that began before', 'protocol', () => after(first(1, 1)), first(1, 1)],
-    ['a file that has ended', 'protocol', () => after(whole(1, 1)), whole(1, 1)],
-    ['a file out of order', 'protocol', () => after(whole(5, 1)), whole(4, 1)],
-    ['a file above the limit', 'limit', () => after(), whole(MAX_FILES + 1, 1)],
-    ['a file that begins in its middle', 'protocol', () => after(), { ...first(1, 1), offset: 1 }],
-    ['the 17th open file', 'protocol', () => after(...sixteen), first(17, 1)],
-    ['more of a file that never began', 'protocol', () => after(), more(1, 0, 1)],
-    ['more of a file that has ended', 'protocol', () => after(whole(1, 5)), more(1, 5, 1)],
-    ['a gap in a file', 'protocol', () => after(first(1, 5)), more(1, 6, 1)],
-    ['an overlap in a file', 'protocol', () => after(first(1, 5)), more(1, 4, 1)],
+    ['file 0', 'protocol', () => logWith(), whole(0, 1)],
+    ['a file that began before', 'protocol', () => logWith(first(1, 1)), first(1, 1)],
+    ['a file that has ended', 'protocol', () => logWith(whole(1, 1)), whole(1, 1)],
+    ['a file out of order', 'protocol', () => logWith(whole(5, 1)), whole(4, 1)],
+    ['a file above the limit', 'limit', () => logWith(), whole(MAX_FILES + 1, 1)],
+    ['a file that begins in its middle', 'protocol', () => logWith(), { ...first(1, 1), offset: 1 }],
+    ['the 17th open file', 'protocol', () => logWith(...sixteen), first(17, 1)],
+    ['more of a file that never began', 'protocol', () => logWith(), more(1, 0, 1)],
+    ['more of a file that has ended', 'protocol', () => logWith(whole(1, 5)), more(1, 5, 1)],
+    ['a gap in a file', 'protocol', () => logWith(first(1, 5)), more(1, 6, 1)],
+    ['an overlap in a file', 'protocol', () => logWith(first(1, 5)), more(1, 4, 1)],
     [
       'a hole with a gap',
       'protocol',
-      () => after(first(1, 5)),
+      () => logWith(first(1, 5)),
       { kind: 'hole', file: 1, offset: 6, span: 1 },
     ],
 
-    ['a pack of no files', 'protocol', () => after(), pack(1, 0)],
-    ['a pack that is first', 'protocol', () => after(), { ...pack(1, 1), isFirst: true }],
-    ['a pack that is last', 'protocol', () => after(), { ...pack(1, 1), isLast: true }],
-    ['a pack that spans more than a record', 'protocol', () => after(), pack(1, 1, RECORD_SIZE + 1)],
-    ['a pack of files that began', 'protocol', () => after(whole(3, 1)), pack(3, 2)],
-    ['a pack of file 0', 'protocol', () => after(), pack(0, 2)],
-    ['a pack beyond the last possible file', 'limit', () => after(), pack(MAX_FILES - 9, 11)],
-    ['a pack of 2^53-1 files', 'limit', () => after(), pack(1, MAX)],
+    ['a pack of no files', 'protocol', () => logWith(), pack(1, 0)],
+    ['a pack that is first', 'protocol', () => logWith(), { ...pack(1, 1), isFirst: true }],
+    ['a pack that is last', 'protocol', () => logWith(), { ...pack(1, 1), isLast: true }],
+    ['a pack that spans more than a record', 'protocol', () => logWith(), pack(1, 1, RECORD_SIZE + 1)],
+    ['a pack of files that began', 'protocol', () => logWith(whole(3, 1)), pack(3, 2)],
+    ['a pack of file 0', 'protocol', () => logWith(), pack(0, 2)],
+    ['a pack beyond the last possible file', 'limit', () => logWith(), pack(MAX_FILES - 9, 11)],
+    ['a pack of 2^53-1 files', 'limit', () => logWith(), pack(1, MAX)],
   ] as [string, string, () => LogState, Fields][])('%s', (_, code, make, fields) => {
     const state = make();
     const before = state.snapshot();
