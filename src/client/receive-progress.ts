@@ -6,7 +6,6 @@ export class ReceiveProgress {
   readonly #startedAt: number;
   readonly #paths = new Map<number, readonly string[]>();
   #receivedBytes = 0;
-  #durableBytes = 0;
   #files = 0;
   #problems = 0;
   #currentFile: readonly string[] | null = null;
@@ -43,10 +42,6 @@ export class ReceiveProgress {
     this.#receivedBytes += bytes;
   }
 
-  noteDurable(contentBytes: number): void {
-    this.#durableBytes = contentBytes;
-  }
-
   countFile({ status }: FileEvent): void {
     if (status === 'ok') this.#files += 1;
     else this.#problems += 1;
@@ -59,12 +54,8 @@ export class ReceiveProgress {
     return true;
   }
 
-  read(): { receivedBytes: number; durableBytes: number; currentFile: readonly string[] | null } {
-    return {
-      receivedBytes: this.#receivedBytes,
-      durableBytes: Math.max(this.#durableBytes, 0),
-      currentFile: this.#currentFile,
-    };
+  read(): { receivedBytes: number; currentFile: readonly string[] | null } {
+    return { receivedBytes: this.#receivedBytes, currentFile: this.#currentFile };
   }
 
   summary(id: string, now: number): ReceiveSummary {

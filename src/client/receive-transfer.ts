@@ -1,43 +1,33 @@
 /**
- * One transfer being received: opens its stream where the sink stands, verifies and reads records, hands content to
- * the sink in order, returns credit when it is written, and says done only when the seal matched and every file is in
- * its place.
- *
- * Two rules keep it right after any crash: a chunk counts as received when all its writes are done (checkpoints), and
- * a file is put in its place only when its last record is durable on the server (otherwise a server that lost power
- * could give the log another end).
- *
- * Memory: what was received and is not written is bounded by the credit window, twice after a reconnect.
+ * One transfer being received: its conversation with the server and with its user. Opens the stream where the intake
+ * stands, asks whether the offer is wanted before any content is written, comes back after every interruption, and says
+ * done only when the seal matched and every file is in its place. Records are for record-intake.ts.
  */
 import {
   type Connection,
   decodeTransferHeader,
-  emptyLog,
   encodeBase64Url,
-  type LogItem,
   type LogPoint,
-  LogReader,
-  type LogSnapshot,
   type Manifest,
   missingFeatures,
   type OpenedReceive,
   type Priority,
   SluiceError,
   type StreamMessage,
-  type TransferHeader,
   type TransferState,
 } from '../protocol/index.ts';
-import type { Timer, TransferSink } from '../runtime/index.ts';
+import type { SinkResume, Timer, TransferSink } from '../runtime/index.ts';
 import type { ClientEnvironment } from './environment.ts';
 import { EventFeed } from './event-feed.ts';
 import type { Activity, FileEvent, Offer, OfferedFile, ReceiveEvent, ReceiveSummary } from './events.ts';
 import { type Link, readTokenOf } from './link.ts';
 import { ReceiveProgress } from './receive-progress.ts';
+import { RecordIntake } from './record-intake.ts';
 import type { ServerConnection, StreamUser } from './server-connection.ts';
 
 export interface ReceiveTransferOptions {
   readonly link: Link;
-  /** Makes the sink once the offer was accepted... or earlier: it is asked before the first record is read. */
+  /** Asked once, before the first connection: what it holds decides where to go on. */
   openSink(id: string): Promise<TransferSink>;
   /** Decides about the offer before anything is written. Absent = yes. */
   accept?(offer: Offer): boolean | Promise<boolean>;
@@ -54,20 +44,6 @@ const PROGRESS_MS = 100;
 /** Files of the offer that are remembered to be shown. */
 const MAX_OFFERED_FILES = 10_000;
 
-/** A chunk whose contents are with the sink. */
-interface Batch {
-  readonly bytes: number;
-  readonly stream: number;
-  readonly snapshot: LogSnapshot;
-  pending: number;
-}
-
-/** Work that has to wait until the log is durable up to `index`. */
-interface Gated {
-  readonly index: number;
-  run(): void;
-}
-
 export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   readonly #server: ServerConnection;
   readonly #environment: ClientEnvironment;
@@ -79,24 +55,18 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   readonly #progress: ReceiveProgress;
   #readToken: Uint8Array | null = null;
   #sink: TransferSink | null = null;
+  /** Where a former run stands, unless the server's log turned out to be another one. */
+  #resume: SinkResume | null = null;
+  #intake: RecordIntake | null = null;
+  #recordSizeBytes: number | undefined;
   #stream: number | null = null;
-  #header: TransferHeader | null = null;
-  #headerHash: Uint8Array | null = null;
-  #reader: LogReader | null = null;
   /** Chunks that came before the offer was decided about, in order. Bounded by the credit window. */
-  #undecided: { chunk: Uint8Array; stream: number }[] = [];
+  #undecided: Uint8Array[] = [];
   #decision: 'none' | 'asked' | 'accepted' = 'none';
-  #batches: Batch[] = [];
-  #gated: Gated[] = [];
-  #serverDurable: LogPoint = { index: 0, chain: new Uint8Array(32) };
-  /** Points to go back to, oldest first: the newest one that is durable on the server, and all above it. */
-  #snapshots: LogSnapshot[] = [];
-  #mismatches = 0;
   #transferState: TransferState = 'live';
   #expiresAtMs = 0;
   #state: Activity = 'connecting';
   #isOver = false;
-  #isSealRead = false;
   #quietTimer: Timer | null = null;
   #waitTimer: Timer | null = null;
   #manifest: Omit<Manifest, 'entries'> = { name: null, message: null, totalFiles: null, totalBytes: null };
@@ -108,6 +78,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#options = options;
     this.#id = encodeBase64Url(options.link.id);
     this.#progress = new ReceiveProgress(environment.clock.now());
+    // Both promises may be left alone by a user who listens to events only.
     this.#offer.promise.catch(() => {});
     this.#done.promise.catch(() => {});
     void this.#start();
@@ -123,11 +94,12 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     return this.#done.promise;
   }
 
+  /** Calls `listener` with every event; returns how to stop that. */
   on(listener: (event: ReceiveEvent) => void): () => void {
     return this.#feed.on(listener);
   }
 
-  /** Events one after another. (Contents come from `files()` of the transfers that `receiveFiles` makes.) */
+  /** Events one after another. (`Client.receive` gives the files one after another.) */
   events(): AsyncIterable<ReceiveEvent> {
     return { [Symbol.asyncIterator]: () => this.#feed.iterate() };
   }
@@ -141,7 +113,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     if (!this.#isOver) await this.stop();
   }
 
-  /** To be called by sinks that decide about single files: the file is finished for this side. */
+  /** For sinks: a file is finished for this side. */
   reportFile(event: FileEvent): void {
     this.#progress.countFile(event);
     this.#feed.emit(event);
@@ -160,8 +132,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       stream,
       id: this.#options.link.id,
       readToken: this.#readToken,
-      from: this.#point,
-      credit: connection.grantCredit(stream, this.#header?.recordSizeBytes),
+      from: this.#intake === null ? (this.#resume?.point ?? null) : this.#intake.point,
+      credit: connection.grantCredit(stream, this.#recordSizeBytes),
       priority: this.#options.priority,
     });
   }
@@ -175,14 +147,16 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
         case 'state':
           this.#transferState = message.state;
           this.#expiresAtMs = message.expiresAtMs;
-          if (message.isSenderConnected) this.#setState('receiving');
-          else if (message.state === 'live') this.#setState('waiting for sender');
+          if (message.state === 'live')
+            this.#setState(message.isSenderConnected ? 'receiving' : 'waiting for sender');
           return;
         case 'reset':
           return this.#handleReset(
-            message.code === 'internal'
-              ? new SluiceError('internal')
-              : new SluiceError(message.code, '', retryOf(message.retryAfterMs)),
+            new SluiceError(
+              message.code,
+              '',
+              message.retryAfterMs === null ? {} : { retryAfterMs: message.retryAfterMs },
+            ),
           );
         default:
           return;
@@ -192,24 +166,23 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   handleRecords(chunk: Uint8Array): void {
     if (this.#isOver || this.#stream === null) return;
-    this.#noteArrival();
-    const stream = this.#stream;
+    this.#restartWaiting();
     if (this.#decision === 'asked') {
-      this.#undecided.push({ chunk, stream });
+      this.#undecided.push(chunk);
       return;
     }
-    this.#guard(() => this.#read(chunk, stream));
+    if (this.#decision === 'accepted') this.#setState('receiving');
+    const stream = this.#stream;
+    this.#guard(() => this.#intake?.read(chunk, stream));
   }
 
   handleAck(_received: number | null, durable: LogPoint | null): void {
-    if (durable === null) return;
-    this.#guard(() => this.#handleDurable(durable));
+    if (durable !== null) this.#guard(() => this.#intake?.handleDurable(durable.index));
   }
 
   handleDown(attempt: number): void {
-    this.#stream = null;
-    this.#dropUndecided();
-    this.#setState(this.#reader === null ? 'connecting' : 'reconnecting', attempt);
+    this.#loseStream();
+    this.#setState(this.#intake === null ? 'connecting' : 'reconnecting', attempt);
   }
 
   handleFailed(error: SluiceError): void {
@@ -232,20 +205,14 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     } catch (error) {
       return await this.#fail(SluiceError.from(error));
     }
-    // A former run of this receiver had been accepted already.
-    if (this.#sink.resume !== null) {
+    this.#resume = this.#sink.resume;
+    if (this.#resume !== null) {
+      // The former run had been accepted.
       this.#decision = 'accepted';
-      this.#snapshots = [this.#sink.resume.snapshot];
-      this.#progress.start(this.#sink.resume.snapshot.contentBytes);
+      this.#progress.start(this.#resume.snapshot.contentBytes);
     }
     this.#restartWaiting();
     this.#server.attach(this);
-  }
-
-  /** What we hold: everything that was read, or what a former run had written. */
-  get #point(): LogPoint | null {
-    const state = this.#reader?.state ?? this.#snapshots.at(-1);
-    return state === undefined || state.index === 0 ? null : { index: state.index, chain: state.chain };
   }
 
   #handleOpened(opened: OpenedReceive): void {
@@ -253,133 +220,95 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     const missing = missingFeatures(header, []);
     if (missing.length > 0) throw new SluiceError('unsupported', `It needs: ${missing.join(', ')}.`);
     if (header.suite !== 'none') throw new SluiceError('unsupported', 'The transfer is encrypted.');
-    if (encodeBase64Url(header.id) !== this.#id)
+    if (encodeBase64Url(header.id) !== this.#id) {
       throw new SluiceError('conflict', 'The server sent the header of another transfer.');
-    this.#header = header;
-    this.#headerHash = this.#environment.digester.digest(opened.header);
+    }
+    this.#recordSizeBytes = header.recordSizeBytes;
     this.#transferState = opened.state;
     this.#expiresAtMs = opened.expiresAtMs;
-    this.#reader ??= this.#createReader(this.#snapshots.at(-1) ?? emptyLog(this.#headerHash));
-    if (this.#snapshots.length === 0) this.#snapshots = [emptyLog(this.#headerHash)];
-    if (opened.from.index !== this.#reader.state.index)
-      throw new SluiceError('protocol', 'The server goes on at another record.');
+    this.#intake ??= this.#createIntake(
+      this.#environment.digester.digest(opened.header),
+      header.recordSizeBytes,
+    );
+    if (opened.from.index !== this.#intake.index) {
+      throw new SluiceError('protocol', 'The server goes on at another record than it was asked to.');
+    }
     this.#setState(
       opened.isSenderConnected || opened.state === 'sealed' ? 'receiving' : 'waiting for sender',
     );
-    this.#handleDurable(opened.durable);
+    this.#intake.handleDurable(opened.durable.index);
     this.#checkEnd();
   }
 
-  #createReader(from: LogSnapshot): LogReader {
-    const { digester, inflate } = this.#environment;
-    return new LogReader(from, this.#header?.recordSizeBytes ?? 0, digester, inflate);
+  #createIntake(headerHash: Uint8Array, recordSizeBytes: number): RecordIntake {
+    const { digester, inflate, clock } = this.#environment;
+    return new RecordIntake({
+      headerHash,
+      recordSizeBytes,
+      digester,
+      inflate,
+      sink: this.#sink as TransferSink,
+      from: this.#resume?.snapshot ?? null,
+      onManifest: (manifest) => this.#handleManifest(manifest),
+      onBegin: (file) => this.#progress.begin(file),
+      onContent: (bytes) => this.#progress.addReceived(bytes),
+      onConsumed: (stream, bytes) => {
+        // Credit of a stream that is gone went with it.
+        if (stream !== this.#stream) return;
+        this.#server.connection?.consumed(stream, bytes, clock.now());
+        this.#server.flush();
+      },
+      onDamage: (index) => {
+        if (this.#stream !== null)
+          this.#server.connection?.send({ type: 'nack', stream: this.#stream, index });
+        this.#server.flush();
+      },
+      onAdvance: () => {
+        this.#emitProgress(false);
+        this.#checkEnd();
+      },
+      onError: (error) => void this.#fail(error),
+    });
   }
 
   #handleReset(error: SluiceError): void {
-    this.#stream = null;
-    this.#dropUndecided();
-    if (error.code === 'chainMismatch') this.#rewind();
+    this.#loseStream();
+    const isMismatch = error.code === 'chainMismatch';
+    if (isMismatch) this.#rewind();
     else if (!error.retryable) return void this.#fail(error);
     this.#setState('reconnecting');
-    const waitMs = error.code === 'chainMismatch' ? 0 : (error.retryAfterMs ?? REOPEN_AFTER_MS);
-    this.#environment.clock.setTimer(() => {
-      if (this.#isOver || this.#stream !== null || this.#server.connection === null) return;
-      this.handleReady();
-      this.#server.flush();
-    }, waitMs);
+    this.#environment.clock.setTimer(
+      () => {
+        if (this.#isOver || this.#stream !== null || this.#server.connection === null) return;
+        this.handleReady();
+        this.#server.flush();
+      },
+      isMismatch ? 0 : (error.retryAfterMs ?? REOPEN_AFTER_MS),
+    );
   }
 
-  /** The server holds another log than we do: back to the last point it called durable, then to the start. */
   #rewind(): void {
-    this.#mismatches += 1;
-    const durable = this.#snapshots[0];
-    if (this.#mismatches > 2 || durable === undefined) {
+    if (this.#intake !== null) {
+      this.#progress.start(this.#intake.rewind());
+      return;
+    }
+    // The point of a former run is not in the server's log: there is no earlier one to try but the start.
+    const sink = this.#sink as TransferSink;
+    if (sink.resume === null)
       throw new SluiceError('conflict', 'The server has another transfer under this link.');
-    }
-    const target =
-      this.#mismatches === 1 && this.#headerHash !== null
-        ? durable
-        : emptyLog(this.#headerHash ?? durable.chain);
-    this.#batches = [];
-    this.#gated = [];
-    this.#isSealRead = false;
-    this.#snapshots = target.index === 0 && this.#headerHash === null ? [] : [target];
-    this.#reader = this.#headerHash === null ? null : this.#createReader(target);
-    this.#progress.start(target.contentBytes);
-    this.#sink?.rewindTo({ index: target.index, chain: target.chain });
+    sink.rewindTo({ index: 0, chain: new Uint8Array(32) });
+    this.#progress.start(0);
   }
 
-  // --- reading -----------------------------------------------------------------------------------------------------
-
-  #read(chunk: Uint8Array, stream: number): void {
-    const reader = this.#reader;
-    const sink = this.#sink;
-    if (reader === null || sink === null) return;
-    const { records, damagedIndex, droppedBytes } = reader.read(chunk);
-    const batch: Batch = {
-      bytes: chunk.length - droppedBytes,
-      stream,
-      snapshot: reader.state.snapshot(),
-      pending: 1,
-    };
-    this.#batches.push(batch);
-    for (const { item, index } of records) this.#dispatch(item, index, batch, sink);
-    this.#settle(batch, null);
-    if (damagedIndex !== null) this.#askAgain(damagedIndex);
-    if (droppedBytes > 0) this.#returnCredit(stream, droppedBytes);
+  /** Chunks that were never read are sent again on the next stream. */
+  #loseStream(): void {
+    this.#stream = null;
+    this.#undecided = [];
   }
 
-  #dispatch(item: LogItem, index: number, batch: Batch, sink: TransferSink): void {
-    const settle = (error: SluiceError | null): void => this.#settle(batch, error);
-    switch (item.type) {
-      case 'manifest':
-        return this.#handleManifest(item.manifest, sink);
-      case 'data':
-        this.#progress.begin(item.file);
-        batch.pending += 1;
-        sink.write(item.file, item.offset, item.content, (error) => {
-          this.#progress.addReceived(item.content.length);
-          settle(error);
-        });
-        if (item.end !== null) this.#endFile(item.file, item.end, index, sink);
-        return;
-      case 'hole':
-        batch.pending += 1;
-        sink.hole(item.file, item.offset, item.span, (error) => {
-          this.#progress.addReceived(item.span);
-          settle(error);
-        });
-        if (item.end !== null) this.#endFile(item.file, item.end, index, sink);
-        return;
-      case 'pack':
-        batch.pending += 1;
-        return this.#whenDurable(index, () =>
-          sink.writePacked(item.firstFile, item.files, (error) => {
-            this.#progress.addReceived(item.files.reduce((sum, { content }) => sum + content.length, 0));
-            settle(error);
-          }),
-        );
-      case 'seal':
-        this.#isSealRead = true;
-        this.#quietTimer?.cancel();
-        return;
-    }
-  }
+  // --- the offer ---------------------------------------------------------------------------------------------------
 
-  /** The end of a file counts into the batch that is newest when it happens, so no checkpoint runs ahead of it. */
-  #endFile(
-    file: number,
-    end: Parameters<TransferSink['endFile']>[1],
-    index: number,
-    sink: TransferSink,
-  ): void {
-    const batch = this.#batches.at(-1) as Batch;
-    batch.pending += 1;
-    this.#whenDurable(index, () => sink.endFile(file, end, (error) => this.#settle(batch, error)));
-  }
-
-  #handleManifest(manifest: Manifest, sink: TransferSink): void {
-    const { entries, ...head } = manifest;
+  #handleManifest({ entries, ...head }: Manifest): void {
     this.#manifest = {
       name: head.name ?? this.#manifest.name,
       message: head.message ?? this.#manifest.message,
@@ -390,17 +319,13 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       if (this.#offered.length < MAX_OFFERED_FILES) this.#offered.push({ path, type, sizeBytes });
     }
     this.#progress.addEntries(entries);
-    sink.addEntries(entries);
     if (this.#decision === 'none') this.#ask();
   }
 
   #ask(): void {
     const offer: Offer = {
       id: this.#id,
-      name: this.#manifest.name,
-      message: this.#manifest.message,
-      totalFiles: this.#manifest.totalFiles,
-      totalBytes: this.#manifest.totalBytes,
+      ...this.#manifest,
       files: this.#offered,
       state: this.#transferState,
       isEncrypted: false,
@@ -424,88 +349,17 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#restartWaiting();
     const waiting = this.#undecided;
     this.#undecided = [];
-    this.#guard(() => {
-      for (const { chunk, stream } of waiting) this.#read(chunk, stream);
-      this.#checkEnd();
-    });
-  }
-
-  /** Chunks that were never read are asked for again on the next stream. */
-  #dropUndecided(): void {
-    this.#undecided = [];
-  }
-
-  #askAgain(index: number): void {
-    if (this.#stream === null) return;
-    this.#server.connection?.send({ type: 'nack', stream: this.#stream, index });
-    this.#server.flush();
-  }
-
-  // --- what is written and what is durable -------------------------------------------------------------------------
-
-  #settle(batch: Batch, error: SluiceError | null): void {
-    if (this.#isOver) return;
-    if (error !== null) return void this.#fail(error);
-    batch.pending -= 1;
-    if (batch.pending > 0) return;
-    this.#returnCredit(batch.stream, batch.bytes);
-    this.#guard(() => this.#advance());
-  }
-
-  #returnCredit(stream: number, bytes: number): void {
-    if (stream !== this.#stream) return;
-    this.#server.connection?.consumed(stream, bytes, this.#environment.clock.now());
-    this.#server.flush();
-  }
-
-  /** Moves the checkpoint over all batches that are done, in order. */
-  #advance(): void {
-    let last: Batch | null = null;
-    while (this.#batches[0]?.pending === 0) {
-      last = this.#batches.shift() as Batch;
-      this.#snapshots.push(last.snapshot);
-    }
-    if (last !== null) {
-      const { index, chain } = last.snapshot;
-      this.#sink?.checkpoint({ index, chain }, last.snapshot);
-      this.#forgetSnapshots();
-    }
-    this.#emitProgress(false);
+    for (const chunk of waiting) this.handleRecords(chunk);
     this.#checkEnd();
   }
 
-  #handleDurable(durable: LogPoint): void {
-    if (durable.index < this.#serverDurable.index) return;
-    this.#serverDurable = durable;
-    this.#mismatches = 0;
-    this.#forgetSnapshots();
-    while ((this.#gated[0]?.index ?? Number.POSITIVE_INFINITY) <= durable.index) this.#gated.shift()?.run();
-    this.#checkEnd();
-  }
-
-  #whenDurable(index: number, run: () => void): void {
-    if (index <= this.#serverDurable.index) run();
-    else this.#gated.push({ index, run });
-  }
-
-  /** Only the newest point that is durable on the server is needed, and those above it. */
-  #forgetSnapshots(): void {
-    let keep = 0;
-    while ((this.#snapshots[keep + 1]?.index ?? Number.POSITIVE_INFINITY) <= this.#serverDurable.index)
-      keep += 1;
-    if (keep > 0) this.#snapshots.splice(0, keep);
-    const newest = this.#snapshots[0];
-    if (newest !== undefined && newest.index <= this.#serverDurable.index)
-      this.#progress.noteDurable(newest.contentBytes);
-  }
+  // --- the end -----------------------------------------------------------------------------------------------------
 
   #checkEnd(): void {
-    const reader = this.#reader;
-    if (!this.#isSealRead && !(reader?.state.isSealed ?? false)) return;
-    const isWritten = this.#batches.length === 0 && this.#gated.length === 0 && this.#decision === 'accepted';
-    if (this.#isOver || reader === null) return;
+    const intake = this.#intake;
+    if (this.#isOver || intake === null || !intake.isSealed || this.#decision !== 'accepted') return;
     this.#setState('verifying');
-    if (isWritten && this.#serverDurable.index >= reader.state.index) void this.#finish();
+    if (intake.isSettled) void this.#finish();
   }
 
   async #finish(): Promise<void> {
@@ -517,12 +371,9 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       this.#isOver = false;
       return this.#fail(SluiceError.from(error));
     }
-    if (this.#stream !== null) this.#server.connection?.closeStream(this.#stream, true);
-    this.#server.flush();
-    this.#server.detach(this);
+    this.#leave(true);
     this.#emitProgress(true);
     const summary = this.#progress.summary(this.#id, this.#environment.clock.now());
-    this.#state = 'done';
     this.#feed.emit({ type: 'state', state: 'done', attempt: 0 });
     this.#feed.emit({ type: 'done', summary });
     this.#feed.end();
@@ -533,12 +384,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancelTimers();
-    if (this.#stream !== null) {
-      this.#server.dropStream(this.#stream);
-      this.#server.connection?.closeStream(this.#stream);
-      this.#server.flush();
-    }
-    this.#server.detach(this);
+    this.#leave(false);
     await this.#sink?.keep();
     this.#feed.emit({ type: 'state', state: 'failed', attempt: 0 });
     this.#feed.end(error);
@@ -546,24 +392,25 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#done.reject(error);
   }
 
+  #leave(isComplete: boolean): void {
+    if (this.#stream !== null) this.#server.connection?.closeStream(this.#stream, isComplete);
+    this.#server.flush();
+    this.#server.detach(this);
+  }
+
   // --- what is shown -----------------------------------------------------------------------------------------------
 
   #emitProgress(isForced: boolean): void {
-    const now = this.#environment.clock.now();
-    if (!this.#progress.isDue(now, PROGRESS_MS) && !isForced) return;
+    if (!isForced && !this.#progress.isDue(this.#environment.clock.now(), PROGRESS_MS)) return;
     const { totalBytes, totalFiles } = this.#manifest;
-    this.#feed.emit({ type: 'progress', ...this.#progress.read(), totalBytes, totalFiles });
+    const durableBytes = this.#intake?.durableContentBytes ?? 0;
+    this.#feed.emit({ type: 'progress', ...this.#progress.read(), durableBytes, totalBytes, totalFiles });
   }
 
-  #noteArrival(): void {
-    if (this.#decision === 'accepted') this.#setState('receiving');
-    this.#restartWaiting();
-  }
-
-  /** Starts both clocks anew: the one that names the wait, and the one that ends it. */
+  /** Starts both waits anew: the one that gets a name, and the one that ends it all. */
   #restartWaiting(): void {
     const { clock } = this.#environment;
-    // One timer that looks when it fires is cheaper than re-arming it at every message.
+    // One timer that looks around when it fires is cheaper than one that is set again at every message.
     this.#progress.noteArrival(clock.now());
     this.#quietTimer ??= clock.setTimer(() => this.#handleQuiet(), QUIET_MS);
     const { waitTimeoutMs } = this.#options;
@@ -573,17 +420,13 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   #handleQuiet(): void {
     this.#quietTimer = null;
-    if (this.#isOver || this.#isSealRead) return;
+    if (this.#isOver || this.#intake?.isSealed) return;
     const quietMs = this.#environment.clock.now() - this.#progress.arrivedAt;
-    const isWaiting = quietMs >= QUIET_MS && this.#batches.length === 0 && this.#decision !== 'asked';
-    if (isWaiting && this.#state === 'receiving' && this.#transferState === 'live')
+    if (quietMs < QUIET_MS || !(this.#intake?.isIdle ?? true)) {
+      const againMs = Math.max(QUIET_MS - quietMs, 100);
+      this.#quietTimer = this.#environment.clock.setTimer(() => this.#handleQuiet(), againMs);
+    } else if (this.#state === 'receiving' && this.#transferState === 'live')
       this.#setState('waiting for sender');
-    if (!isWaiting) {
-      this.#quietTimer = this.#environment.clock.setTimer(
-        () => this.#handleQuiet(),
-        Math.max(QUIET_MS - quietMs, 100),
-      );
-    }
   }
 
   #handleWait(timeoutMs: number): void {
@@ -619,8 +462,4 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       void this.#fail(SluiceError.from(error));
     }
   }
-}
-
-function retryOf(retryAfterMs: number | null): { retryAfterMs?: number } {
-  return retryAfterMs === null ? {} : { retryAfterMs };
 }

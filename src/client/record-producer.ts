@@ -17,25 +17,26 @@ import {
   type Manifest,
   type ManifestEntry,
   PACK_ROW_BYTES,
-  type PackedFile,
   type SendWindow,
-  SluiceError,
+  type SluiceError,
 } from '../protocol/index.ts';
-import type { ByteSource, Clock, SourceEntry } from '../runtime/index.ts';
+import type { ByteSource, Clock } from '../runtime/index.ts';
+import { PackProducer } from './pack-producer.ts';
 import { isSmall, type PlannedBatch, type PlannedFile } from './send-plan.ts';
+import {
+  goneError,
+  isReadFailure,
+  type ProducedFile,
+  readError,
+  readInput,
+  StreamReader,
+  statusError,
+} from './source-reading.ts';
 
 /** Records read with one call of a seekable source. */
 const READ_AHEAD_RECORDS = 4;
-/** Small files read at the same time. */
-const SMALL_READS = 16;
 /** JSON of one manifest record stays below this, characters; the rest goes into the next. */
 const MANIFEST_CHARS = 60_000;
-
-export interface ProducedFile {
-  readonly path: readonly string[];
-  readonly end: FileEnd;
-  readonly error: SluiceError | null;
-}
 
 export interface RecordProducerOptions {
   readonly builder: LogBuilder;
@@ -55,9 +56,11 @@ export interface RecordProducerOptions {
 
 export class RecordProducer {
   readonly #options: RecordProducerOptions;
+  readonly #packs: PackProducer;
 
   constructor(options: RecordProducerOptions) {
     this.#options = options;
+    this.#packs = new PackProducer({ ...options, append: (record) => this.#append(record) });
   }
 
   /** The entries of a batch, and the name and totals that go with them, as one or more manifest records. */
@@ -93,17 +96,17 @@ export class RecordProducer {
       if (file.startOffset === 0 && isPackable(file, this.#options.builder)) {
         const previous = small.at(-1);
         if (previous !== undefined && previous.entry.file + 1 !== file.entry.file) {
-          await this.#sendPacks(small);
+          await this.#packs.send(small);
           small = [];
         }
         small.push(file);
         continue;
       }
-      await this.#sendPacks(small);
+      await this.#packs.send(small);
       small = [];
       await this.#sendLarge(file);
     }
-    await this.#sendPacks(small);
+    await this.#packs.send(small);
   }
 
   async seal(): Promise<void> {
@@ -115,58 +118,6 @@ export class RecordProducer {
     window.append(record, builder.state.chain, builder.state.contentBytes);
     onRecord();
     if (!window.hasRoom) await this.#options.room();
-  }
-
-  // --- small files -------------------------------------------------------------------------------------------------
-
-  /** Consecutively numbered small files, several to a record, read ahead by a few. */
-  async #sendPacks(files: readonly PlannedFile[]): Promise<void> {
-    const reads: Promise<SmallFile>[] = [];
-    let packed: SmallFile[] = [];
-    let bytes = 0;
-    let first = files[0]?.entry.file ?? 0;
-    for (let i = 0; i < files.length; i++) {
-      while (reads.length < SMALL_READS && i + reads.length < files.length) {
-        reads.push(this.#readSmall(files[i + reads.length] as PlannedFile));
-      }
-      const file = await (reads.shift() as Promise<SmallFile>);
-      const length = PACK_ROW_BYTES + file.content.length;
-      if (bytes + length > this.#recordSizeBytes) {
-        await this.#appendPack(first, packed);
-        first += packed.length;
-        packed = [];
-        bytes = 0;
-      }
-      packed.push(file);
-      bytes += length;
-    }
-    if (packed.length > 0) await this.#appendPack(first, packed);
-  }
-
-  async #appendPack(first: number, files: readonly SmallFile[]): Promise<void> {
-    await this.#append(this.#options.builder.pack(first, files));
-    for (const { path, content, blake3, status, error } of files) {
-      this.#options.onFile({ path, end: { blake3, sizeBytes: content.length, status }, error });
-    }
-  }
-
-  async #readSmall({ entry, source }: PlannedFile): Promise<SmallFile> {
-    const { path } = entry;
-    const file = (content: Uint8Array, status: FileStatus, error: SluiceError | null): SmallFile => ({
-      path,
-      content,
-      status,
-      error,
-      blake3: this.#options.digester.digest(content),
-    });
-    const empty = new Uint8Array(0);
-    if (source === null) return file(empty, 'removed', goneError());
-    try {
-      const { content, status } = await readWhole(source);
-      return file(content, status, statusError(status));
-    } catch (error) {
-      return file(empty, 'failed', readError(error));
-    }
   }
 
   // --- large files and streams -------------------------------------------------------------------------------------
@@ -237,7 +188,7 @@ export class RecordProducer {
         }
       }
     } catch (error) {
-      if (SluiceError.from(error).code === 'interrupted' || !isReadFailure(error)) throw error;
+      if (!isReadFailure(error)) throw error;
       const end = {
         blake3: isResumed ? ZERO_HASH : hasher.digest(),
         sizeBytes: offset,
@@ -351,109 +302,10 @@ export class RecordProducer {
 
 const ZERO_HASH = new Uint8Array(32);
 
-interface SmallFile extends PackedFile {
-  readonly path: readonly string[];
-  readonly error: SluiceError | null;
-}
-
-/** Gives a live stream piece by piece, and can stop waiting without losing the piece that is on its way. */
-class StreamReader {
-  readonly #input: ByteSource;
-  readonly #staging = new Uint8Array(64 * 1024);
-  #pending: Promise<number> | null = null;
-  /** What of the staging buffer was read and not yet taken. */
-  #rest = new Uint8Array(0);
-
-  constructor(input: ByteSource) {
-    this.#input = input;
-  }
-
-  /** Waits for bytes and copies them to `into` from `at`; 0 = end. */
-  async fill(into: Uint8Array, at: number): Promise<number> {
-    if (this.#rest.length === 0) {
-      this.#pending ??= readInput(this.#input, [this.#staging], 0);
-      const count = await this.#pending;
-      this.#pending = null;
-      this.#rest = this.#staging.subarray(0, count);
-    }
-    const taken = this.#rest.subarray(0, into.length - at);
-    into.set(taken, at);
-    this.#rest = this.#rest.subarray(taken.length);
-    return taken.length;
-  }
-
-  /** As `fill`, but 0 when nothing came within `ms`. The end shows at the next `fill`. */
-  async fillWithin(into: Uint8Array, at: number, ms: number, clock: Clock): Promise<number> {
-    if (this.#rest.length > 0) return this.fill(into, at);
-    this.#pending ??= readInput(this.#input, [this.#staging], 0);
-    const pending = this.#pending;
-    const isThere = await new Promise<boolean>((resolve, reject) => {
-      const timer = clock.setTimer(() => resolve(false), ms);
-      pending.then(() => resolve(true), reject).finally(() => timer.cancel());
-    });
-    return isThere ? this.fill(into, at) : 0;
-  }
-}
-
 function isPackable({ source, entry }: PlannedFile, builder: LogBuilder): boolean {
   const size = source?.sizeBytes ?? entry.sizeBytes;
   if (source === null) return true;
   return isSmall(source) && (size ?? 0) + PACK_ROW_BYTES <= builder.recordSizeBytes - FILE_END_BYTES;
-}
-
-async function readWhole(source: SourceEntry): Promise<{ content: Uint8Array; status: FileStatus }> {
-  if (source.readWhole !== undefined) return source.readWhole();
-  const input = await source.open();
-  try {
-    const content = new Uint8Array(source.sizeBytes ?? 0);
-    let length = 0;
-    while (length < content.length) {
-      const count = await input.read([content.subarray(length)], length);
-      if (count === 0) break;
-      length += count;
-    }
-    const status = await input.check();
-    return { content: content.subarray(0, length), status: length < content.length ? 'changed' : status };
-  } finally {
-    await input.close();
-  }
-}
-
-/** Failures of the source are told apart from failures of the transfer by this wrapper. */
-class ReadFailure extends Error {}
-
-async function readInput(input: ByteSource, parts: readonly Uint8Array[], offset: number): Promise<number> {
-  try {
-    return await input.read(parts, offset);
-  } catch (error) {
-    throw new ReadFailure('the source cannot be read', { cause: error });
-  }
-}
-
-function isReadFailure(error: unknown): boolean {
-  return error instanceof ReadFailure;
-}
-
-function readError(error: unknown): SluiceError {
-  const cause = error instanceof ReadFailure ? error.cause : error;
-  if (cause instanceof SluiceError) return cause;
-  return new SluiceError('localDisk', cause instanceof Error ? cause.message : String(cause), { cause });
-}
-
-function goneError(): SluiceError {
-  return new SluiceError('localDisk', 'The file is gone.');
-}
-
-function statusError(status: FileStatus): SluiceError | null {
-  switch (status) {
-    case 'ok':
-      return null;
-    case 'changed':
-      return new SluiceError('sourceChanged', 'It changed while it was read.');
-    case 'removed':
-    case 'failed':
-      return goneError();
-  }
 }
 
 /** The parts from `from` to `to`, counted over all of them. */
