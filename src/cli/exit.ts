@@ -34,9 +34,11 @@ export function exitCodesHelp(): string {
  * command to copy.
  */
 export function errorText(error: SluiceError): string {
+  // A detail about usage says it all; "called wrongly" would only sound harsh before it.
+  const message = error.code === 'usage' && error.detail !== '' ? error.detail : error.message;
   const code = error.code === 'interrupted' ? '' : ` [${error.code}]`;
   // A command to copy may name many files, and must not be cut.
-  return `sluice: ${displayName(error.message)}\n  ${displayName(error.hint, { maxCharacters: 100_000 })}${code}\n`;
+  return `sluice: ${displayName(message)}\n  ${displayName(error.hint, { maxCharacters: 100_000 })}${code}\n`;
 }
 
 /** Writes an error for people; with `verbose` the traces of it and its causes. */
@@ -79,10 +81,10 @@ const LOCAL_DISK_CODES: ReadonlySet<string> = new Set([
  * The last net: an error that no command caught ends the process with one sentence, never with a bare stack. A
  * reader that has gone (`| head`) ends it at once and without a word.
  */
-export function catchStrays(isVerbose: () => boolean): void {
+export function catchStrays(report: (error: SluiceError) => void): void {
   const end = (error: unknown): void => {
     const known = toSluiceError(error);
-    if (known.code !== 'brokenPipe') writeError(process.stderr, known, isVerbose());
+    if (known.code !== 'brokenPipe') report(known);
     process.exit(known.exitCode);
   };
   process.on('uncaughtException', end);

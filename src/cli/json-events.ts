@@ -13,6 +13,7 @@
  * progress {sentBytes | receivedBytes, durableBytes, totalBytes, bytesPerSecond, etaSeconds}
  * receiver {receiverId, event, receivedBytes}
  * file     {path, sizeBytes, blake3, status}, with {error: {code, message}} when there was one
+ * warning  {code, message, hint}
  * transfer {id, link, name, state, sizeBytes, durableBytes, createdAt, expiresAt}
  * done     {id, files, sizeBytes, seconds} and link (send) or directory (receive); ls: {transfers}; cancel: {id}
  * error    {code, message, hint, exitCode}
@@ -142,6 +143,11 @@ export class JsonEvents {
   file({ path, sizeBytes, blake3, status, error }: FileEvent): void {
     const problem = error === null ? {} : { error: { code: error.code, message: error.message } };
     this.#write('file', { path: path.join('/'), sizeBytes, blake3, status, ...problem });
+  }
+
+  /** Something to hear of, though it goes on by itself. */
+  warning({ code, message, hint }: SluiceError): void {
+    this.#write('warning', { code, message, hint });
   }
 
   transfer(transfer: ListedTransfer): void {

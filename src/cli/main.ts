@@ -1,11 +1,10 @@
 /** The command line's entry: bin/sluice.js imports this file after it has checked the runtime. */
-import { hasFlag } from './arguments.ts';
 import { catchStrays } from './exit.ts';
-import { runCommandLine } from './program.ts';
+import { reportOutsideCommand, runCommandLine } from './program.ts';
 import { flushed, processSurroundings } from './surroundings.ts';
 
 const surroundings = processSurroundings();
-catchStrays(() => hasFlag(surroundings.args, '--verbose'));
+catchStrays((error) => reportOutsideCommand(surroundings, error));
 const exitCode = await runCommandLine(surroundings);
 await flushed(surroundings.stdout);
 await flushed(surroundings.stderr);

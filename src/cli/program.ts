@@ -6,9 +6,18 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { duration, hasFlag, httpUrl, portNumber, UsageProblem } from './arguments.ts';
+import type { SluiceError } from '../protocol/index.ts';
+import {
+  duration,
+  environmentUrl,
+  hasFlag,
+  httpUrl,
+  portNumber,
+  sendsDataToStdout,
+  UsageProblem,
+} from './arguments.ts';
 import { cancelCommand } from './cancel-command.ts';
-import { exitCodesHelp, writeError } from './exit.ts';
+import { exitCodesHelp, toSluiceError, writeError } from './exit.ts';
 import { JsonEvents } from './json-events.ts';
 import { lsCommand } from './ls-command.ts';
 import { loadNodeClient } from './node-client-port.ts';
@@ -17,9 +26,9 @@ import { sendCommand } from './send-command.ts';
 import { DEFAULT_SERVER_URL, type Durability, defaultDataDirectory, serveCommand } from './serve-command.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** Runs the command line; resolves with the exit code and never rejects because of wrong words. */
+/** Runs the command line; resolves with the exit code. Errors are told of here or by the command. */
 export async function runCommandLine(surroundings: Surroundings): Promise<number> {
-  const { args, stdout, stderr } = surroundings;
+  const { args } = surroundings;
   let exitCode = 0;
   const program = createProgram(surroundings, (code) => {
     exitCode = code;
@@ -28,13 +37,18 @@ export async function runCommandLine(surroundings: Surroundings): Promise<number
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (thrown) {
-    if (!(thrown instanceof UsageProblem)) throw thrown;
-    const error = thrown.toSluiceError();
+    const error = thrown instanceof UsageProblem ? thrown.toSluiceError() : toSluiceError(thrown);
     if (error === null) return 0;
-    if (hasFlag(args, '--json')) new JsonEvents(stdout, surroundings.now).error(error);
-    else writeError(stderr, error, false);
+    reportOutsideCommand(surroundings, error);
     return error.exitCode;
   }
+}
+
+/** Tells of an error that no command has told of, in the form that the words ask for. */
+export function reportOutsideCommand(surroundings: Surroundings, error: SluiceError): void {
+  const { args, stdout, stderr, now } = surroundings;
+  if (!hasFlag(args, '--json')) return writeError(stderr, error, hasFlag(args, '--verbose'));
+  new JsonEvents(sendsDataToStdout(args) ? stderr : stdout, now).error(error);
 }
 
 function createProgram(surroundings: Surroundings, end: (exitCode: number) => void): Command {
@@ -162,11 +176,10 @@ interface ServeOptions {
 function addSend(program: Command, surroundings: Surroundings, end: End): void {
   subcommand(program, surroundings, 'send', 'Send files, folders, or standard input (-).')
     .argument('<path...>', 'what to send')
-    .addOption(
-      new Option('--server <url>', 'the server to send through')
-        .env('SLUICE_SERVER')
-        .default(DEFAULT_SERVER_URL)
-        .argParser(httpUrl),
+    .option(
+      '--server <url>',
+      `the server to send through (default: SLUICE_SERVER, or ${DEFAULT_SERVER_URL})`,
+      httpUrl,
     )
     .option('--name <name>', 'what receivers see as its name')
     .option('--message <text>', 'a word for the receivers')
@@ -188,15 +201,23 @@ function addSend(program: Command, surroundings: Surroundings, end: End): void {
       ]),
     )
     .addHelpText('after', '\nOnly the link goes to standard output. Run the same command again to go on.')
-    .action(async (paths: string[], options: SendOptions, command: Command) => {
-      const { server, name, message, expires, json = false, quiet = false, verbose = false } = options;
-      const isServerFromEnvironment = command.getOptionValueSource('server') === 'env';
+    .action(async (paths: string[], options: SendOptions) => {
+      const serverInEnvironment = environmentUrl('SLUICE_SERVER', surroundings.env);
+      const {
+        server = serverInEnvironment ?? DEFAULT_SERVER_URL,
+        name,
+        message,
+        expires,
+        json = false,
+        quiet = false,
+        verbose = false,
+      } = options;
       end(
         await sendCommand(
           paths,
           {
             server,
-            isServerFromEnvironment,
+            isServerFromEnvironment: options.server === undefined && serverInEnvironment !== undefined,
             name,
             message,
             expiresMs: expires,
@@ -213,7 +234,7 @@ function addSend(program: Command, surroundings: Surroundings, end: End): void {
 }
 
 interface SendOptions {
-  server: string;
+  server?: string;
   name?: string;
   message?: string;
   expires?: number;

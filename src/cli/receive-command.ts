@@ -14,7 +14,7 @@ import { offerLines } from './offer-text.ts';
 import { confirm } from './prompt.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand } from './shell-words.ts';
-import { onInterrupt } from './signals.ts';
+import { stopOnInterrupt } from './signals.ts';
 import { filesAndBytes, incomplete, pace } from './summary-text.ts';
 import { programName, type Surroundings } from './surroundings.ts';
 import { TransferOutput } from './transfer-output.ts';
@@ -39,8 +39,6 @@ export interface ReceiveClient {
   receive(link: string, options: NodeReceiveOptions): ReceiveTransfer;
 }
 
-/** Stopping in order syncs what was written; when that takes too long, we end anyway. */
-const STOP_WITHIN_MS = 3000;
 /** A connection that takes longer is shown. */
 const SHOW_CONNECTING_AFTER_MS = 500;
 
@@ -98,7 +96,6 @@ class ReceiveRun {
 
   async follow(receive: (options: NodeReceiveOptions) => ReceiveTransfer): Promise<ReceiveSummary> {
     const { onConflict, timeoutMs, output } = this.#options;
-    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     const transfer = receive({
       onConflict,
       ...(this.#toStdout ? { output: this.#surroundings.stdout } : { directory: output }),
@@ -108,18 +105,13 @@ class ReceiveRun {
         return this.#accept(offer);
       },
     });
+    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.offer.catch(() => {});
     transfer.on((event) => this.#handle(event));
-    const stopListening = onInterrupt(
-      {
-        stop: () => {
-          setTimeout(() => this.#output.say('Stopping. Ctrl-C again ends at once.'), 1000).unref();
-          setTimeout(() => this.#endAtOnce(), STOP_WITHIN_MS).unref();
-          transfer.stop().catch(() => {});
-        },
-        endAtOnce: () => this.#endAtOnce(),
-      },
+    const stopListening = stopOnInterrupt(
+      transfer,
+      { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
       this.#surroundings.now,
     );
     try {

@@ -12,7 +12,7 @@ import { toSluiceError, writeError } from './exit.ts';
 import type { NodeSendOptions, SendTransfer } from './node-client-port.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand, shellWord, withOptions, withoutFlag } from './shell-words.ts';
-import { onInterrupt } from './signals.ts';
+import { stopOnInterrupt } from './signals.ts';
 import { filesAndBytes, incomplete, pace, roughDuration, wallTime } from './summary-text.ts';
 import { programName, type Surroundings } from './surroundings.ts';
 import { TransferOutput } from './transfer-output.ts';
@@ -37,8 +37,6 @@ export interface SendClient {
   send(sources: readonly string[] | Surroundings['stdin'], options: NodeSendOptions): SendTransfer;
 }
 
-/** Stopping in order asks the server; when it does not answer, we end anyway. */
-const STOP_WITHIN_MS = 3000;
 /** A connection that takes longer is shown. */
 const SHOW_CONNECTING_AFTER_MS = 500;
 
@@ -129,7 +127,6 @@ class SendRun {
 
   async follow(send: (options: NodeSendOptions) => SendTransfer): Promise<SendSummary> {
     const { server, name, message, expiresMs, isNew } = this.#options;
-    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     const transfer = send({
       server,
       isNew,
@@ -137,18 +134,13 @@ class SendRun {
       ...(message === undefined ? {} : { message }),
       ...(expiresMs === undefined ? {} : { expiresMs }),
     });
+    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.link.catch(() => {});
     transfer.on((event) => this.#handle(event));
-    const stopListening = onInterrupt(
-      {
-        stop: () => {
-          setTimeout(() => this.#output.say('Stopping. Ctrl-C again ends at once.'), 1000).unref();
-          setTimeout(() => this.#endAtOnce(), STOP_WITHIN_MS).unref();
-          transfer.stop().catch(() => {});
-        },
-        endAtOnce: () => this.#endAtOnce(),
-      },
+    const stopListening = stopOnInterrupt(
+      transfer,
+      { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
       this.#surroundings.now,
     );
     try {

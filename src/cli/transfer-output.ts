@@ -82,6 +82,10 @@ export class TransferOutput {
       case 'offer':
         this.json?.offer(event.offer);
         break;
+      case 'warning':
+        this.json?.warning(event.error);
+        this.say(`  Warning: ${displayName(`${event.error.message} ${event.error.hint}`)}`);
+        break;
       case 'state':
         this.json?.state(event);
         this.#show();
