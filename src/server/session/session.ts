@@ -48,11 +48,19 @@ export interface SessionLimits {
 type Request = Create | OpenSend | OpenReceive | Inspect | Cancel;
 
 interface Entry {
-  /** A request is being worked on. */
-  isBusy: boolean;
+  /** Requests being worked on, one after another: `open` is sent right behind `create`. */
+  waiting: number;
+  work: Promise<void>;
   use: StreamUse | null;
   /** Closed or reset; whatever is still being worked on must be given up. */
   isGone: boolean;
+}
+
+/** `create` and the `open` behind it. */
+const MAX_WAITING_REQUESTS = 2;
+
+function newEntry(): Entry {
+  return { waiting: 0, work: Promise.resolve(), use: null, isGone: false };
 }
 
 export class Session {
@@ -153,22 +161,23 @@ export class Session {
     if (this.#drainRetryMs !== null) {
       return this.#reset(stream, new SluiceError('goingAway', '', { retryAfterMs: this.#drainRetryMs }));
     }
-    const entry = this.#entries.get(stream) ?? { isBusy: false, use: null, isGone: false };
+    const entry = this.#entries.get(stream) ?? newEntry();
     this.#entries.set(stream, entry);
-    if (entry.isBusy || entry.use !== null) {
+    if (entry.waiting >= MAX_WAITING_REQUESTS || entry.use !== null) {
       return this.#reset(stream, new SluiceError('protocol', 'The stream is in use.'));
     }
-    entry.isBusy = true;
-    this.#serve(request, entry).then(
-      () => {
-        entry.isBusy = false;
-        this.#driver.flush();
-      },
-      (error: unknown) => {
-        entry.isBusy = false;
-        if (!entry.isGone) this.#reset(stream, SluiceError.from(error));
-      },
-    );
+    entry.waiting += 1;
+    entry.work = entry.work
+      .then(() => (entry.isGone ? undefined : this.#serve(request, entry)))
+      .then(
+        () => this.#driver.flush(),
+        (error: unknown) => {
+          if (!entry.isGone) this.#reset(stream, SluiceError.from(error));
+        },
+      )
+      .finally(() => {
+        entry.waiting -= 1;
+      });
   }
 
   async #serve(request: Request, entry: Entry): Promise<void> {
