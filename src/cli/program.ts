@@ -17,13 +17,14 @@ import {
   UsageProblem,
 } from './arguments.ts';
 import { cancelCommand } from './cancel-command.ts';
+import { configure, examples, JSON_OPTION, subcommand, VERBOSE_OPTION } from './command-frame.ts';
 import { exitCodesHelp, toSluiceError, writeError } from './exit.ts';
 import { JsonEvents } from './json-events.ts';
 import { lsCommand } from './ls-command.ts';
 import { loadNodeClient } from './node-client-port.ts';
 import { type OnConflict, receiveCommand } from './receive-command.ts';
 import { sendCommand } from './send-command.ts';
-import { DEFAULT_SERVER_URL, type Durability, defaultDataDirectory, serveCommand } from './serve-command.ts';
+import { DEFAULT_SERVER_URL, type Durability, serveCommand } from './serve-command.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Runs the command line; resolves with the exit code. Errors are told of here or by the command. */
@@ -77,36 +78,6 @@ function createProgram(surroundings: Surroundings, end: (exitCode: number) => vo
   return program;
 }
 
-/** What all commands share. Commander prints nothing by itself except help and version. */
-function configure(command: Command, { stdout }: Surroundings): Command {
-  return command
-    .configureOutput({
-      writeOut: (text) => stdout.write(text),
-      writeErr: () => {},
-      getOutHelpWidth: () => Math.min(stdout.columns ?? 80, 100),
-    })
-    .exitOverride((problem) => {
-      throw new UsageProblem(command, problem);
-    });
-}
-
-function subcommand(
-  program: Command,
-  surroundings: Surroundings,
-  name: string,
-  description: string,
-): Command {
-  const [first = '', ...rest] = description;
-  return configure(program.command(name), surroundings)
-    .description(description)
-    .summary(first.toLowerCase() + rest.join('').replace(/\.$/, ''))
-    .helpOption('--help', 'print help');
-}
-
-/** Options of every command, at the end of its list. */
-const JSON_OPTION = new Option('--json', 'print one JSON event per line, for programs');
-const VERBOSE_OPTION = new Option('--verbose', 'say more: all problems, traces of errors');
-
 type End = (exitCode: number) => void;
 
 function addServe(program: Command, surroundings: Surroundings, end: End): void {
@@ -146,7 +117,7 @@ function addServe(program: Command, surroundings: Surroundings, end: End): void 
       const {
         host,
         port,
-        data: dataDirectory = defaultDataDirectory(surroundings.env),
+        data: dataDirectory,
         publicUrl,
         durability,
         json = false,
@@ -154,7 +125,16 @@ function addServe(program: Command, surroundings: Surroundings, end: End): void 
       } = options;
       end(
         await serveCommand(
-          { host, port, dataDirectory, publicUrl, durability, json, verbose },
+          {
+            host,
+            port,
+            dataDirectory,
+            publicUrl,
+            durability,
+            software: `sluice/${packageVersion()}`,
+            json,
+            verbose,
+          },
           surroundings,
           () => serverParts(options.logLevel),
         ),
@@ -318,13 +298,6 @@ function addCancel(program: Command, surroundings: Surroundings, end: End): void
     .action(async (id: string, { json = false, verbose = false }: { json?: boolean; verbose?: boolean }) => {
       end(await cancelCommand(id, { json, verbose }, surroundings, () => loadNodeClient()));
     });
-}
-
-function examples(rows: readonly (readonly [string, string])[]): string {
-  const lines = rows.flatMap(([command, what]) =>
-    what === '' ? [`  ${command}`] : [`  ${command}`, `      ${what}`],
-  );
-  return `\nExamples:\n${lines.join('\n')}`;
 }
 
 function packageVersion(): string {

@@ -5,11 +5,12 @@
  * command is run for; log lines go to standard error.
  * Not responsible for: serving (sluice/server), arguments (program.ts).
  */
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { displayName } from '../protocol/display-name.ts';
+import { SluiceError } from '../protocol/index.ts';
 import type { Logger } from '../server/logger.ts';
 import { toSluiceError, writeError } from './exit.ts';
+import { freeBytesAt } from './free-space.ts';
 import { JsonEvents } from './json-events.ts';
 import { formatBytes } from './quantities.ts';
 import { shellWord } from './shell-words.ts';
@@ -22,9 +23,12 @@ export type Durability = 'disk' | 'os';
 export interface ServeCommandOptions {
   readonly host: string;
   readonly port: number;
-  readonly dataDirectory: string;
+  /** Undefined for the usual one of this user. */
+  readonly dataDirectory: string | undefined;
   readonly publicUrl: string | undefined;
   readonly durability: Durability;
+  /** Name and version, told to peers. */
+  readonly software: string;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -32,25 +36,23 @@ export interface ServeCommandOptions {
 /** What this command uses of sluice/server. */
 export interface ServeServer {
   listen(address: { host: string; port: number }): Promise<{ url: string; port: number }>;
-  close(): Promise<void>;
-  freeBytes(): Promise<number | null>;
+  close(options: { drainMs: number }): Promise<void>;
 }
 
 export interface ServeParts {
   readonly logger: Logger;
+  defaultDataFolder(env: Surroundings['env']): string;
   createServer(options: {
     dataDirectory: string;
     publicUrl?: string;
     durability: Durability;
     logger: Logger;
-  }): ServeServer;
+    software: string;
+  }): Promise<ServeServer>;
 }
 
-/** `$XDG_DATA_HOME/sluice`, by default `~/.local/share/sluice`. A relative XDG_DATA_HOME is ignored, as XDG says. */
-export function defaultDataDirectory(env: Surroundings['env']): string {
-  const { XDG_DATA_HOME: dataHome = '' } = env;
-  return join(isAbsolute(dataHome) ? dataHome : join(homedir(), '.local', 'share'), 'sluice');
-}
+/** Peers in the middle of something get this long to end it; they come back to the next server by themselves. */
+const DRAIN_MS = 2000;
 
 /** Resolves with the exit code when the server has ended. */
 export async function serveCommand(
@@ -61,29 +63,31 @@ export async function serveCommand(
   const { stdout, stderr, now, wallNow } = surroundings;
   const json = options.json ? new JsonEvents(stdout, now) : null;
   const startedMs = wallNow();
-  const dataDirectory = resolve(options.dataDirectory);
   try {
-    const { createServer, logger } = await loadParts();
-    const { publicUrl, durability, host, port } = options;
-    const server = createServer({
+    const { createServer, defaultDataFolder, logger } = await loadParts();
+    const dataDirectory = resolve(options.dataDirectory ?? defaultDataFolder(surroundings.env));
+    const { publicUrl, durability, host, port, software } = options;
+    const server = await createServer({
       dataDirectory,
       durability,
       logger,
+      software,
       ...(publicUrl === undefined ? {} : { publicUrl }),
     });
-    const ended = untilInterrupted(surroundings, json === null);
+    const interruption = untilInterrupted(surroundings, json === null);
     try {
-      const address = await server.listen({ host, port });
-      if (json !== null) {
-        json.ready({ url: address.url, pid: process.pid, dataDir: dataDirectory, durability });
-      } else {
-        const freeBytes = await server.freeBytes();
-        stdout.write(readyText({ ...options, dataDirectory, url: address.url, freeBytes }, surroundings));
+      const { url } = await server.listen({ host, port }).catch((error: unknown) => {
+        throw listenError(error, host, port);
+      });
+      if (json !== null) json.ready({ url, pid: process.pid, dataDir: dataDirectory, durability });
+      else {
+        const freeBytes = await freeBytesAt(dataDirectory);
+        stdout.write(readyText({ url, host, dataDirectory, durability, freeBytes }, surroundings));
       }
-      await ended.signalled;
-      await server.close();
+      await interruption.signalled;
     } finally {
-      ended.forget();
+      await server.close({ drainMs: DRAIN_MS });
+      interruption.forget();
     }
     json?.done({ seconds: Math.round(wallNow() - startedMs) / 1000 });
     return 0;
@@ -95,6 +99,17 @@ export async function serveCommand(
   }
 }
 
+/** What the system says about an address it cannot give us. */
+function listenError(error: unknown, host: string, port: number): unknown {
+  const { code, syscall = '' } = error as NodeJS.ErrnoException;
+  if (!['listen', 'bind', 'getaddrinfo'].includes(syscall)) return error;
+  const reason = code === 'EACCES' ? 'not permitted' : (code ?? 'unknown');
+  return new SluiceError('usage', `Cannot listen at ${host}, port ${port} (${reason}).`, {
+    hint: 'Choose another address with --host, or another port with --port.',
+    cause: error,
+  });
+}
+
 /** The first signal resolves `signalled`; the second ends the process. */
 function untilInterrupted(
   surroundings: Surroundings,
@@ -103,7 +118,9 @@ function untilInterrupted(
   const { promise, resolve: signal } = Promise.withResolvers<void>();
   const stop = (): void => {
     if (isForPeople) {
-      surroundings.stderr.write('Finishing what was acknowledged. Ctrl-C again ends at once.\n');
+      surroundings.stderr.write(
+        'Stopping: what was acknowledged is safe, and peers come back by themselves. Ctrl-C again ends at once.\n',
+      );
     }
     signal();
   };
