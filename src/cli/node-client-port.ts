@@ -3,12 +3,18 @@ import type { Readable, Writable } from 'node:stream';
 import type { Offer, ReceiveEvent, ReceiveSummary, SendEvent, SendSummary } from '../client/events.ts';
 import type { ListedTransfer } from './json-events.ts';
 
+export interface SkippedSource {
+  readonly location: string;
+  readonly reason: 'symlink' | 'special' | 'unreadable' | 'removed' | 'name';
+  readonly code: string | null;
+}
 export interface NodeSendOptions {
   server: string;
   name?: string;
   message?: string;
   expiresMs?: number;
   isNew?: boolean;
+  onSkipped?: (skipped: SkippedSource) => void;
   signal?: AbortSignal;
   stateDirectory?: string;
 }

@@ -4,8 +4,6 @@
  * Responsible for: what the sender is told, and how sending ends.
  * Not responsible for: sending (sluice/node), arguments (program.ts).
  */
-import { lstat, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { SendEvent, SendSummary } from '../client/events.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
@@ -13,6 +11,7 @@ import type { NodeSendOptions, SendTransfer } from './node-client-port.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand, shellWord, withOptions, withoutFlag } from './shell-words.ts';
 import { stopOnInterrupt } from './signals.ts';
+import { skippedFile } from './skipped-file.ts';
 import { filesAndBytes, incomplete, pace, roughDuration, wallTime } from './summary-text.ts';
 import { programName, type Surroundings } from './surroundings.ts';
 import { TransferOutput } from './transfer-output.ts';
@@ -61,7 +60,7 @@ export async function sendCommand(
   );
   const run = new SendRun(paths, options, surroundings, output, status);
   try {
-    if (!isStdin) await checkPaths(paths);
+    checkStdinIsAlone(paths);
     const { send } = await loadClient();
     const summary = await run.follow((sendOptions) =>
       send(isStdin ? surroundings.stdin : paths, sendOptions),
@@ -72,32 +71,11 @@ export async function sendCommand(
   }
 }
 
-/** A name mistyped is found before anything is sent; what cannot be read is left to the sender, which goes on. */
-async function checkPaths(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    if (path === '-') {
-      throw new SluiceError('usage', 'Standard input (-) cannot be sent together with files.', {
-        hint: 'Send it alone: sluice send -',
-      });
-    }
-    const isMissing = await stat(path).then(
-      () => false,
-      (error: NodeJS.ErrnoException) => error.code === 'ENOENT' || error.code === 'ENOTDIR',
-    );
-    // A symlink that points nowhere exists all the same: it is skipped and named.
-    if (isMissing && !(await isLink(path))) {
-      throw new SluiceError('usage', `There is no file or folder ${shellWord(path)}.`, {
-        hint: `Check the name; nothing was sent. Looked at ${shellWord(resolve(path))}.`,
-      });
-    }
-  }
-}
-
-async function isLink(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (stats) => stats.isSymbolicLink(),
-    () => false,
-  );
+function checkStdinIsAlone(paths: readonly string[]): void {
+  if (paths.length === 1 || !paths.includes('-')) return;
+  throw new SluiceError('usage', 'Standard input (-) cannot be sent together with files.', {
+    hint: 'Send it alone (sluice send -), or write ./- for a file of that name.',
+  });
 }
 
 /** One run of the command: what is remembered from its begin to its end. */
@@ -110,6 +88,8 @@ class SendRun {
   #id: string | null = null;
   /** How long the server keeps the transfer after its last byte. */
   #keptMs = 0;
+  /** What was left out before it became part of the transfer. */
+  #skipped = 0;
 
   constructor(
     paths: readonly string[],
@@ -130,6 +110,10 @@ class SendRun {
     const transfer = send({
       server,
       isNew,
+      onSkipped: (skipped) => {
+        this.#skipped += 1;
+        this.#output.handle(skippedFile(skipped, this.#paths));
+      },
       ...(name === undefined ? {} : { name }),
       ...(message === undefined ? {} : { message }),
       ...(expiresMs === undefined ? {} : { expiresMs }),
@@ -157,8 +141,9 @@ class SendRun {
     this.#output.sayUnnamedProblems();
     const until = ` The link works until ${this.#keptUntil()}.`;
     const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
-    if (summary.problems > 0) {
-      const error = incomplete(summary.problems, 'sent');
+    const problems = summary.problems + this.#skipped;
+    if (problems > 0) {
+      const error = incomplete(problems, 'sent');
       this.#output.say(`Sent ${what}.${until}`);
       if (this.#output.json !== null) this.#output.json.error(error);
       else writeError(stderr, error, false);

@@ -17,7 +17,6 @@ describe('wrong usage exits with 2 and says what to write', () => {
     [['send', '--nme', 'x', 'y'], "Unknown option '--nme'.", 'Did you mean --name?'],
     [['send', 'x', '--expires', '10'], '--expires: "10" is not a duration.', 'sluice send --help'],
     [['send', 'x', '--server', 'localhost'], '--server: An address starts with http://', ''],
-    [['send', 'no-such-file'], 'There is no file or folder no-such-file.', 'nothing was sent'],
     [['send', '-', 'x'], 'Standard input (-) cannot be sent together with files.', 'sluice send -'],
     [['receive'], 'The link is missing.', 'sluice receive --help'],
     [['receive', 'x', '--on-conflict', 'rename'], '--on-conflict: Allowed choices are keep-both', ''],

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type SendCommandOptions, sendCommand } from '../../../src/cli/send-command.ts';
 import type { SendEvent, SendSummary } from '../../../src/client/events.ts';
@@ -100,7 +101,7 @@ describe('the link', () => {
 
 test('options reach the client', async () => {
   const { begun, transfer, exitCode } = start({ name: 'n', message: 'm', expiresMs: 5, isNew: true });
-  expect(await begun).toEqual([
+  expect(await begun).toMatchObject([
     ['package.json'],
     { server: OPTIONS.server, name: 'n', message: 'm', expiresMs: 5, isNew: true },
   ]);
@@ -198,6 +199,18 @@ describe('interrupted', () => {
       exitCode: 130,
     });
   });
+});
+
+test('what was left out is named as receivers would see it, and makes the exit code 1', async () => {
+  const { transfer, begun, err, exitCode } = start({}, {}, ['src/cli/']);
+  const [, options] = (await begun) as [unknown, { onSkipped(skipped: object): void }];
+  options.onSkipped({ location: resolve('src/cli/x/link'), reason: 'symlink', code: null });
+  options.onSkipped({ location: resolve('src/cli/secret'), reason: 'unreadable', code: 'EACCES' });
+  transfer.end(SUMMARY);
+  expect(await exitCode).toBe(1);
+  expect(err()).toContain('  cli/x/link: skipped: It is a symbolic link.\n');
+  expect(err()).toContain('  cli/secret: skipped: It cannot be read (EACCES).\n');
+  expect(err()).toContain('2 files were not sent as they should be.');
 });
 
 test('an error of the client is told with its exit code', async () => {
