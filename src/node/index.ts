@@ -2,6 +2,7 @@
 export * from './blake3.ts';
 export * from './disk-space.ts';
 export * from './file-source.ts';
+export * from './sender-journal.ts';
 export * from './system-clock.ts';
 export * from './token.ts';
 export * from './ws-acceptor.ts';
