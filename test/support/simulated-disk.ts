@@ -83,6 +83,11 @@ export class SimulatedDisk implements LogStore {
     this.#injections.push({ call, left: nth, code });
   }
 
+  /** Forgets failures that have not happened yet. */
+  forgetFailures(): void {
+    this.#injections = [];
+  }
+
   /** Power loss: what was not synced is lost, in part, or not. Calls under way never end. */
   crash(): void {
     for (const log of this.#logs.values()) {
@@ -197,6 +202,8 @@ class SimulatedStorage implements LogStorage {
 
   async sync(): Promise<void> {
     if (this.#syncFailure !== null) throw this.#syncFailure;
+    // The objects of a dead process live on in the test: they must not touch the disk of the next one.
+    if (this.#isDead) return new Promise(() => {});
     const endRecords = this.#log.records.beginSync(this.#disk.random);
     const marks = this.#log.newMarks.length;
     return this.#call(
