@@ -3,7 +3,7 @@
  * from memory, by reference; further back it reads spans from disk, before they are asked for. A cursor is a position
  * and nothing else, so a slow one costs the others nothing, and going back is setting it.
  *
- * Memory: at most two spans of 1 MiB, and never more than the receiver has credit for (but one record).
+ * Memory: at most two spans of about 1 MiB, and never more than the receiver has credit for (but one record).
  */
 import { type Outbox, recordLengthAt, SluiceError } from '../../protocol/index.ts';
 import type { HotRecords, LogPlace } from './hot-records.ts';
@@ -12,6 +12,8 @@ import type { ReadAhead } from './read-ahead.ts';
 /** The part of a transfer that a cursor reads. */
 export interface CursorSource {
   readonly hot: HotRecords;
+  /** What is read at once when nothing speaks for less, bytes. */
+  readonly spanBytes: number;
   /** Records before this place were written and may be given out. */
   readonly written: LogPlace;
   /** Whole verified records from `position` on, at least one, at most `maxBytes` unless one is longer. */
@@ -45,7 +47,6 @@ interface Piece {
   readonly records: number;
 }
 
-const SPAN_BYTES: number = 1024 * 1024;
 const MIN_SPAN_BYTES: number = 256 * 1024;
 const MAX_SPANS = 2;
 
@@ -163,7 +164,10 @@ export class Cursor implements Outbox {
     const { position } = first;
     if (position >= this.#source.written.position) return;
     if (position >= this.#diskUntil && this.#source.hot.has(position)) return;
-    const wanted = Math.min(SPAN_BYTES, this.#listener.creditBytes() - (position - this.#position));
+    const wanted = Math.min(
+      this.#source.spanBytes,
+      this.#listener.creditBytes() - (position - this.#position),
+    );
     if (wanted <= 0) return;
     const granted = this.#readAhead.take(wanted, last === undefined ? MIN_SPAN_BYTES : 0);
     if (granted <= 0) return;

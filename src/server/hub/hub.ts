@@ -1,24 +1,22 @@
 /**
- * All transfers of a server: makes them, checks who may use them, opens each when it is used and closes it when it is
- * not, and removes what has expired. What happens inside an open transfer is for transfer.ts; connections are not
- * known here.
- *
- * Memory: about 200 bytes for every transfer that is stored, and the open ones (see transfer.ts).
+ * All transfers of a server: makes them and checks who may use them. Opening and closing is for open-transfers.ts,
+ * removal for expiry.ts, what happens inside an open transfer for transfer.ts; connections are not known here.
  */
-
 import { hashToken } from '../../node/index.ts';
 import { type Digester, decodeTransferHeader, SluiceError } from '../../protocol/index.ts';
-import type { Clock, Timer } from '../../runtime/index.ts';
+import type { Clock } from '../../runtime/index.ts';
 import type { LogStore } from '../log/log-store.ts';
-import { TransferLog } from '../log/transfer-log.ts';
 import type { Logger } from '../logger.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { TransferStatus } from './audience.ts';
+import { Expiry } from './expiry.ts';
 import { HotBudget } from './hot-records.ts';
+import { type Lease, OpenTransfers } from './open-transfers.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { StoredTransfer } from './stored-transfer.ts';
-import { Transfer, type TransferEnvironment } from './transfer.ts';
+import type { TransferEnvironment } from './transfer.ts';
 import {
-  headerBytesOf,
+  assertUsable,
   isTombstone,
   mayRead,
   mayWrite,
@@ -35,22 +33,18 @@ export interface HubOptions {
   readonly limits: HubLimits;
 }
 
+/** Described one by one in server-options.ts. */
 export interface HubLimits {
   readonly durability: 'disk' | 'os';
-  /** Transfers that are stored at the same time. */
   readonly maxTransfers: number;
-  /** Bytes that must stay free for a new transfer to be made. */
   readonly minFreeBytes: number;
   readonly hotBytesPerTransfer: number;
   readonly hotBytesTotal: number;
   readonly readAheadBytesTotal: number;
   readonly defaultExpiryMs: number;
   readonly maxExpiryMs: number;
-  /** How long it is remembered why a transfer is gone, ms. */
   readonly tombstoneMs: number;
-  /** An open transfer that nobody uses is closed after this time, ms. */
   readonly idleCloseMs: number;
-  /** Time between two looks for what has expired, ms. */
   readonly sweepMs: number;
 }
 
@@ -59,17 +53,17 @@ export interface CreateRequest {
   readonly header: Uint8Array;
   readonly writeToken: Uint8Array;
   readonly readTokenHash: Uint8Array;
+  /** Time to live after the last append or the seal, ms; null = the server's default. */
   readonly expiresMs: number | null;
 }
 
-/** A transfer in use. `release` when it is not used any more: exactly once, nothing may be called afterwards. */
-export interface Lease {
-  readonly transfer: Transfer;
-  release(): void;
+export interface Inspection extends TransferStatus {
+  readonly durableBytes: number;
+  readonly createdAtMs: number;
 }
 
 export interface HubStats {
-  /** Transfers that are stored. */
+  /** Transfers that are stored, without those that are only remembered. */
   readonly transfers: number;
   readonly openTransfers: number;
   readonly senders: number;
@@ -87,34 +81,22 @@ export interface HubStats {
 /** Nothing expires sooner, ms: a sender must get from `create` to `open`. */
 const MIN_EXPIRY_MS = 1_000;
 
-interface Slot {
-  readonly opening: Promise<Transfer>;
-  transfer: Transfer | null;
-  users: number;
-  idleTimer: Timer | null;
-  closing: Promise<void> | null;
-}
-
 export class Hub {
   readonly #options: HubOptions;
   readonly #environment: TransferEnvironment;
-  readonly #slots = new Map<string, Slot>();
-  /** When each stored transfer expires, or its tombstone is forgotten, as far as stored. Wall clock, ms. */
-  readonly #dueAtMs = new Map<string, number>();
-  #sweepTimer: Timer | null = null;
-  #sweeping: Promise<void> = Promise.resolve();
+  readonly #open: OpenTransfers;
+  readonly #expiry: Expiry;
   #isClosed = false;
 
   /** Reads all documents and removes storage that belongs to none. */
   static async open(options: HubOptions): Promise<Hub> {
     const hub = new Hub(options);
-    await hub.#recover();
-    hub.#scheduleSweep();
+    await hub.#expiry.start();
     return hub;
   }
 
   private constructor(options: HubOptions) {
-    const { limits, clock, digester, logger } = options;
+    const { limits, clock, digester, logger, metadata, logs } = options;
     this.#options = options;
     this.#environment = {
       clock,
@@ -125,6 +107,16 @@ export class Hub {
       hotBytesPerTransfer: limits.hotBytesPerTransfer,
       traffic: { writtenBytes: 0, givenBytes: 0 },
     };
+    this.#open = new OpenTransfers({
+      metadata,
+      logs,
+      environment: this.#environment,
+      durability: limits.durability,
+      idleCloseMs: limits.idleCloseMs,
+      onClosed: (id, document) => this.#expiry.note(id, document),
+    });
+    const maxTombstones = limits.maxTransfers;
+    this.#expiry = new Expiry({ metadata, logs, clock, logger, maxTombstones, ...limits }, this.#open);
   }
 
   /**
@@ -138,77 +130,75 @@ export class Hub {
     if (textOf(decodeTransferHeader(request.header).id) !== id) {
       throw new SluiceError('protocol', 'The transfer header has another id.');
     }
-    const existing = await StoredTransfer.load(this.#options.metadata, id);
+    const { metadata, logger } = this.#options;
+    const existing = await StoredTransfer.load(metadata, id);
     if (existing !== null) return this.#createAgain(existing, request);
     await this.#assertRoom();
     const document = this.#newDocument(request);
-    const made = await StoredTransfer.create(this.#options.metadata, id, document);
-    if (made === null) return this.create(request);
-    this.#dueAtMs.set(id, document.expiresAtMs);
-    this.#options.logger.info({ transfer: id, ttlMs: document.ttlMs }, 'transfer created');
+    // Null when somebody else was faster, and that may be the same sender on another connection.
+    if ((await StoredTransfer.create(metadata, id, document)) === null) return this.create(request);
+    this.#expiry.note(id, document);
+    logger.info({ transfer: id, ttlMs: document.ttlMs }, 'transfer created');
     return { expiresAtMs: document.expiresAtMs };
   }
 
-  /** @throws SluiceError `notFound`, `notAllowed`, `expired`, `cancelled`, `corrupted`; what opening its log fails with. */
+  /** @throws SluiceError `notFound`, `notAllowed`, `expired`, `cancelled`, `corrupted`; what its log fails with. */
   openToWrite(id: Uint8Array, writeToken: Uint8Array): Promise<Lease> {
-    return this.#authorisedLease(id, (document) => mayWrite(document, writeToken));
+    return this.#lease(id, (document) => mayWrite(document, writeToken));
   }
 
   /** @throws as `openToWrite`. */
   openToRead(id: Uint8Array, readToken: Uint8Array): Promise<Lease> {
-    return this.#authorisedLease(id, (document) => mayRead(document, readToken));
+    return this.#lease(id, (document) => mayRead(document, readToken));
   }
 
-  /** The document of a transfer, gone or not. @throws SluiceError `notFound`, `notAllowed`. */
-  async inspect(
-    id: Uint8Array,
-    writeToken: Uint8Array,
-  ): Promise<{ readonly document: TransferDocument; readonly lease: Lease | null }> {
+  /** What its sender may know about a transfer, gone or not. @throws SluiceError `notFound`, `notAllowed`. */
+  async inspect(id: Uint8Array, writeToken: Uint8Array): Promise<Inspection> {
     const stored = await this.#authorised(id, (document) => mayWrite(document, writeToken));
     const { document } = stored;
-    const isOpenable = !isTombstone(document) && !document.isCorrupted;
-    return { document, lease: isOpenable ? await this.#lease(stored) : null };
+    const { createdAtMs, state, expiresAtMs } = document;
+    if (isTombstone(document) || document.isCorrupted || this.#expiry.isDue(stored)) {
+      return { state, isSenderConnected: false, expiresAtMs, createdAtMs, durableBytes: 0 };
+    }
+    const { transfer, release } = await this.#open.lease(stored.id);
+    const inspection = { ...transfer.status, createdAtMs, durableBytes: transfer.durable.position };
+    release();
+    return inspection;
   }
 
-  /** Ends a transfer for everybody and removes its bytes. Again: no effect. @throws SluiceError `notFound`, `notAllowed`. */
-  async cancel(id: Uint8Array, writeToken: Uint8Array): Promise<TransferDocument> {
+  /** Ends a transfer for everybody and removes its bytes. Again: no effect. @throws as `inspect`. */
+  async cancel(id: Uint8Array, writeToken: Uint8Array): Promise<TransferStatus> {
     const stored = await this.#authorised(id, (document) => mayWrite(document, writeToken));
-    if (isTombstone(stored.document)) return stored.document;
-    return this.#bury(stored, 'cancelled');
+    const { state, expiresAtMs } = await this.#expiry.bury(stored, 'cancelled');
+    return { state, isSenderConnected: false, expiresAtMs };
   }
 
   stats(): HubStats {
-    const open = [...this.#slots.values()].flatMap(({ transfer }) => transfer ?? []);
+    const { hotBudget, readAhead, traffic } = this.#environment;
+    const open = this.#open.all();
     return {
-      transfers: this.#dueAtMs.size,
+      transfers: this.#expiry.size,
       openTransfers: open.length,
       senders: open.filter(({ isSenderConnected }) => isSenderConnected).length,
       receivers: open.reduce((sum, { followerCount }) => sum + followerCount, 0),
-      hotBytes: this.#environment.hotBudget.bytes,
-      readAheadBytes: this.#environment.readAhead.takenBytes,
-      writtenBytes: this.#environment.traffic.writtenBytes,
-      givenBytes: open.reduce(
-        (sum, { givenBytes }) => sum + givenBytes,
-        this.#environment.traffic.givenBytes,
-      ),
+      hotBytes: hotBudget.bytes,
+      readAheadBytes: readAhead.takenBytes,
+      writtenBytes: traffic.writtenBytes,
+      givenBytes: open.reduce((sum, { givenBytes }) => sum + givenBytes, traffic.givenBytes),
     };
   }
 
-  /** Makes everything received durable, in all open transfers. */
+  /** Makes everything received durable, in all open transfers. What fails is reported by the transfer. */
   async commit(): Promise<void> {
-    const open = [...this.#slots.values()].flatMap(({ transfer }) => transfer ?? []);
-    await Promise.allSettled(open.map((transfer) => transfer.commit()));
+    await Promise.allSettled(this.#open.all().map((transfer) => transfer.commit()));
   }
 
   /** Commits and closes all transfers. The stores stay open: they belong to the caller. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#sweepTimer?.cancel();
-    await this.#sweeping;
-    await Promise.allSettled([...this.#slots.keys()].map((id) => this.#shut(id)));
+    await this.#expiry.close();
+    await this.#open.close();
   }
-
-  // --- access -------------------------------------------------------------------------------------------------------
 
   async #authorised(
     id: Uint8Array,
@@ -221,39 +211,29 @@ export class Hub {
     return stored;
   }
 
-  async #authorisedLease(id: Uint8Array, isAllowed: (document: TransferDocument) => boolean): Promise<Lease> {
+  async #lease(id: Uint8Array, isAllowed: (document: TransferDocument) => boolean): Promise<Lease> {
     const stored = await this.#authorised(id, isAllowed);
-    this.#assertUsable(stored.document);
-    if (this.#isDue(stored)) {
-      await this.#bury(stored, 'expired');
-      throw new SluiceError('expired');
-    }
-    return this.#lease(stored);
+    if (this.#expiry.isDue(stored)) await this.#expiry.bury(stored, 'expired');
+    assertUsable(stored.document);
+    return this.#open.lease(stored.id);
   }
 
-  #assertUsable(document: TransferDocument): void {
-    if (document.state === 'expired' || document.state === 'cancelled') throw new SluiceError(document.state);
-    if (document.isCorrupted) throw new SluiceError('corrupted');
-  }
-
-  async #createAgain(
-    stored: StoredTransfer,
-    request: CreateRequest,
-  ): Promise<{ readonly expiresAtMs: number }> {
+  async #createAgain(stored: StoredTransfer, request: CreateRequest): Promise<{ expiresAtMs: number }> {
     const { document } = stored;
     const isSame =
       mayWrite(document, request.writeToken) &&
       document.header === textOf(request.header) &&
       document.readTokenHash === textOf(request.readTokenHash);
     if (!isSame) throw new SluiceError('conflict', 'The id of the transfer is taken.');
-    if (document.state === 'expired' || document.state === 'cancelled') throw new SluiceError(document.state);
-    return { expiresAtMs: this.#slots.get(stored.id)?.transfer?.expiresAtMs ?? document.expiresAtMs };
+    if (isTombstone(document)) assertUsable(document);
+    return { expiresAtMs: this.#open.get(stored.id)?.expiresAtMs ?? document.expiresAtMs };
   }
 
   async #assertRoom(): Promise<void> {
     const { limits, logs } = this.#options;
-    if (this.#dueAtMs.size >= limits.maxTransfers)
+    if (this.#expiry.size >= limits.maxTransfers) {
       throw new SluiceError('limit', 'The server holds too many transfers.');
+    }
     const freeBytes = await logs.freeBytes();
     if (freeBytes !== null && freeBytes < limits.minFreeBytes) throw new SluiceError('storageFull');
   }
@@ -280,237 +260,7 @@ export class Hub {
     };
   }
 
-  // --- open transfers -----------------------------------------------------------------------------------------------
-
-  async #lease(stored: StoredTransfer): Promise<Lease> {
-    const { id } = stored;
-    for (
-      let slot = this.#slots.get(id);
-      slot !== undefined && slot.closing !== null;
-      slot = this.#slots.get(id)
-    ) {
-      await slot.closing;
-    }
-    this.#assertOpen();
-    const slot = this.#slots.get(id) ?? this.#newSlot(id);
-    slot.users += 1;
-    slot.idleTimer?.cancel();
-    slot.idleTimer = null;
-    let isHeld = true;
-    const release = (): void => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.#release(id, slot);
-    };
-    try {
-      return { transfer: await slot.opening, release };
-    } catch (error) {
-      release();
-      throw error;
-    }
-  }
-
-  #newSlot(id: string): Slot {
-    const slot: Slot = {
-      opening: this.#openTransfer(id),
-      transfer: null,
-      users: 0,
-      idleTimer: null,
-      closing: null,
-    };
-    this.#slots.set(id, slot);
-    slot.opening.then(
-      (transfer) => {
-        slot.transfer = transfer;
-      },
-      () => {
-        if (this.#slots.get(id) === slot) this.#slots.delete(id);
-      },
-    );
-    return slot;
-  }
-
-  #release(id: string, slot: Slot): void {
-    slot.users -= 1;
-    if (slot.users > 0 || this.#slots.get(id) !== slot || slot.closing !== null) return;
-    slot.idleTimer = this.#options.clock.setTimer(
-      () => void this.#shut(id),
-      this.#options.limits.idleCloseMs,
-    );
-  }
-
-  async #openTransfer(id: string): Promise<Transfer> {
-    const { metadata, logs, digester, clock, logger, limits } = this.#options;
-    // Read again: it may have been changed while the former use of it was being closed.
-    const stored = await StoredTransfer.load(metadata, id);
-    if (stored === null) throw new SluiceError('notFound');
-    this.#assertUsable(stored.document);
-    const header = headerBytesOf(stored.document);
-    const storage = await logs.open(id);
-    let log: TransferLog;
-    try {
-      log = await TransferLog.open(storage, {
-        headerHash: digester.digest(header),
-        recordSizeBytes: decodeTransferHeader(header).recordSizeBytes,
-        digester,
-        clock,
-        durability: limits.durability,
-      });
-    } catch (error) {
-      await this.#handleUnusableLog(stored, SluiceError.from(error));
-      throw error;
-    }
-    const transfer = new Transfer(this.#environment, stored, log, () => void this.#shut(id));
-    try {
-      await this.#agree(transfer);
-    } catch (error) {
-      await transfer.close();
-      throw error;
-    }
-    logger.debug(
-      { transfer: id, records: log.durable.index, bytes: log.durable.position },
-      'transfer opened',
-    );
-    return transfer;
-  }
-
-  /** Document and log may differ by a crash between the two writes of a seal; the log came first. */
-  async #agree(transfer: Transfer): Promise<void> {
-    const { state } = transfer.document;
-    if (transfer.durable.isSealed && state === 'live') {
-      await transfer.update((current) => (current.state === 'live' ? { state: 'sealed' } : null));
-    } else if (!transfer.durable.isSealed && state === 'sealed') {
-      this.#options.logger.error({ transfer: transfer.id }, 'a sealed transfer has lost its end');
-      await transfer.markCorrupted();
-      throw new SluiceError('corrupted');
-    }
-  }
-
-  async #handleUnusableLog(stored: StoredTransfer, error: SluiceError): Promise<void> {
-    const { logger } = this.#options;
-    logger.error(
-      { transfer: stored.id, code: error.code, error: error.message },
-      'the log of a transfer cannot be opened',
-    );
-    if (error.code === 'corrupted') await stored.update(() => ({ isCorrupted: true }));
-  }
-
-  /** Closes an open transfer. Whoever uses it is told before. Never rejects. */
-  async #shut(id: string): Promise<void> {
-    const slot = this.#slots.get(id);
-    if (slot === undefined) return;
-    slot.idleTimer?.cancel();
-    slot.closing ??= this.#closeSlot(id, slot);
-    await slot.closing;
-  }
-
-  async #closeSlot(id: string, slot: Slot): Promise<void> {
-    try {
-      const transfer = await slot.opening.catch(() => null);
-      if (transfer === null) return;
-      await transfer.close();
-      if (this.#dueAtMs.has(id)) this.#dueAtMs.set(id, dueOf(transfer.document));
-    } catch (error) {
-      const { logger } = this.#options;
-      logger.error(
-        { transfer: id, error: SluiceError.from(error).message },
-        'a transfer did not close cleanly',
-      );
-    } finally {
-      if (this.#slots.get(id) === slot) this.#slots.delete(id);
-    }
-  }
-
-  // --- expiry -------------------------------------------------------------------------------------------------------
-
-  #isDue(stored: StoredTransfer): boolean {
-    const expiresAtMs = this.#slots.get(stored.id)?.transfer?.expiresAtMs ?? stored.document.expiresAtMs;
-    return !isTombstone(stored.document) && expiresAtMs <= this.#options.clock.wallNow();
-  }
-
-  /** Turns a transfer into a tombstone, tells everybody, removes its bytes. */
-  async #bury(stored: StoredTransfer, state: 'cancelled' | 'expired'): Promise<TransferDocument> {
-    const { clock, limits, logs, logger } = this.#options;
-    const now = clock.wallNow();
-    const document = await stored.update((current) =>
-      isTombstone(current) ? null : { state, expiresAtMs: now, forgetAtMs: now + limits.tombstoneMs },
-    );
-    this.#dueAtMs.set(stored.id, dueOf(document));
-    logger.info({ transfer: stored.id, state }, 'transfer ended');
-    const open = this.#slots.get(stored.id);
-    if (open !== undefined) {
-      const transfer = await open.opening.catch(() => null);
-      transfer?.end(new SluiceError(state), { state, isSenderConnected: false, expiresAtMs: now });
-      await this.#shut(stored.id);
-    }
-    // If this fails the bytes are found as leftovers at the next start.
-    await logs.remove(stored.id).catch((error: unknown) => {
-      logger.warn(
-        { transfer: stored.id, error: SluiceError.from(error).message },
-        'bytes of a transfer could not be removed',
-      );
-    });
-    return document;
-  }
-
-  #scheduleSweep(): void {
-    if (this.#isClosed) return;
-    this.#sweepTimer = this.#options.clock.setTimer(() => {
-      this.#sweeping = this.#sweep().finally(() => this.#scheduleSweep());
-    }, this.#options.limits.sweepMs);
-  }
-
-  /** Never rejects: one transfer that fails does not keep the others. */
-  async #sweep(): Promise<void> {
-    const now = this.#options.clock.wallNow();
-    for (const [id, dueAtMs] of [...this.#dueAtMs]) {
-      if (this.#isClosed) return;
-      const transfer = this.#slots.get(id)?.transfer;
-      try {
-        if (transfer != null) await transfer.persistExpiry();
-        if ((transfer?.expiresAtMs ?? dueAtMs) <= now) await this.#removeIfDue(id);
-      } catch (error) {
-        const { logger } = this.#options;
-        logger.warn({ transfer: id, error: SluiceError.from(error).message }, 'expiry of a transfer failed');
-      }
-    }
-  }
-
-  async #removeIfDue(id: string): Promise<void> {
-    const { metadata, clock, logs } = this.#options;
-    const stored = await StoredTransfer.load(metadata, id);
-    if (stored === null) return void this.#dueAtMs.delete(id);
-    const { document } = stored;
-    if (!isTombstone(document)) {
-      if (this.#isDue(stored)) await this.#bury(stored, 'expired');
-      else this.#dueAtMs.set(id, document.expiresAtMs);
-      return;
-    }
-    if ((document.forgetAtMs ?? 0) > clock.wallNow()) return;
-    await logs.remove(id);
-    if (await stored.remove()) this.#dueAtMs.delete(id);
-  }
-
-  /** SPEC: bytes that no document claims were left by a crash between the removal of one and the other. */
-  async #recover(): Promise<void> {
-    const { metadata, logs, logger } = this.#options;
-    const kept = new Set<string>();
-    for await (const { key, value } of metadata.list()) {
-      this.#dueAtMs.set(key, dueOf(value));
-      if (!isTombstone(value)) kept.add(key);
-    }
-    for (const id of await logs.ids()) {
-      if (kept.has(id)) continue;
-      logger.info({ transfer: id }, 'removing leftover bytes');
-      await logs.remove(id);
-    }
-  }
-
   #assertOpen(): void {
     if (this.#isClosed) throw new SluiceError('goingAway');
   }
-}
-
-function dueOf(document: TransferDocument): number {
-  return isTombstone(document) ? (document.forgetAtMs ?? 0) : document.expiresAtMs;
 }

@@ -4,7 +4,7 @@
  */
 
 import { isTokenOf } from '../../node/index.ts';
-import { decodeBase64Url, encodeBase64Url, type TransferState } from '../../protocol/index.ts';
+import { decodeBase64Url, encodeBase64Url, SluiceError, type TransferState } from '../../protocol/index.ts';
 
 export interface TransferDocument {
   readonly format: 1;
@@ -36,6 +36,12 @@ export const MAX_FENCED_SESSIONS = 16;
 /** True for a document that only says why its transfer is gone. */
 export function isTombstone(document: TransferDocument): boolean {
   return document.state === 'cancelled' || document.state === 'expired';
+}
+
+/** @throws SluiceError `expired`, `cancelled`, `corrupted`: why nobody may open it. */
+export function assertUsable({ state, isCorrupted }: TransferDocument): void {
+  if (state === 'expired' || state === 'cancelled') throw new SluiceError(state);
+  if (isCorrupted) throw new SluiceError('corrupted');
 }
 
 /** Constant time in the token. */

@@ -1,26 +1,28 @@
 /**
- * One transfer that is in use: its log, the one who writes it, those who follow it, and the records they share. It
- * puts events in order: written -> receivers; durable -> sealed in the document -> acknowledged. Who may do what, and
- * when a transfer is opened and closed, is for hub.ts.
+ * One transfer that is in use: its log, the one who writes it, those who follow it, and its document. It puts events
+ * in order: written -> receivers; durable -> sealed in the document -> acknowledged. Who may do what, and when a
+ * transfer is opened and closed, is for hub.ts.
  */
-import { randomBytes } from 'node:crypto';
 import { equalBytes } from '../../protocol/byte-order.ts';
 import {
   type Digester,
   decodeTransferHeader,
   type LogPoint,
   type LogSnapshot,
-  type ReceiverSummary,
+  RECORD_OVERHEAD_BYTES,
   SluiceError,
-  type TransferState,
 } from '../../protocol/index.ts';
-import type { Clock, Timer } from '../../runtime/index.ts';
+import type { Timer } from '../../runtime/index.ts';
 import type { TransferLog } from '../log/transfer-log.ts';
 import type { Logger } from '../logger.ts';
-import { Cursor, type CursorSource } from './cursor.ts';
-import { type HotBudget, type HotChunk, HotRecords, type LogPlace } from './hot-records.ts';
-import type { ReadAhead } from './read-ahead.ts';
-import { ReceiverBoard } from './receiver-board.ts';
+import {
+  Audience,
+  type AudienceEnvironment,
+  type Follower,
+  type FollowerListener,
+  type TransferStatus,
+} from './audience.ts';
+import type { HotChunk, LogPlace } from './hot-records.ts';
 import type { StoredTransfer } from './stored-transfer.ts';
 import {
   headerBytesOf,
@@ -30,51 +32,9 @@ import {
 } from './transfer-document.ts';
 import { Writer, type WriterListener } from './writer.ts';
 
-/** What all transfers of a hub share. */
-export interface TransferEnvironment {
-  readonly clock: Clock;
+export interface TransferEnvironment extends AudienceEnvironment {
   readonly digester: Digester;
   readonly logger: Logger;
-  readonly hotBudget: HotBudget;
-  readonly readAhead: ReadAhead;
-  /** Recent records kept per transfer, bytes. */
-  readonly hotBytesPerTransfer: number;
-  readonly traffic: Traffic;
-}
-
-/** Counts of a whole process, bytes of records. */
-export interface Traffic {
-  /** Written to logs. */
-  writtenBytes: number;
-  /** Given to receivers that have left; those of present ones are in their cursors. */
-  givenBytes: number;
-}
-
-/** What a receiver is told besides records. */
-export interface TransferStatus {
-  readonly state: TransferState;
-  readonly isSenderConnected: boolean;
-  readonly expiresAtMs: number;
-}
-
-export interface FollowerListener {
-  /** Bytes the receiver still takes. */
-  creditBytes(): number;
-  /** Bytes of the log it has taken off its stream. */
-  receivedBytes(): number;
-  /** Its cursor may have something to give. */
-  onReady(): void;
-  onStatus(status: TransferStatus): void;
-  onDurable(point: LogPoint): void;
-  /** It gets nothing any more. Last call. */
-  onEnded(error: SluiceError): void;
-}
-
-/** A receiver of a transfer. */
-export interface Follower {
-  readonly id: string;
-  readonly cursor: Cursor;
-  readonly listener: FollowerListener;
 }
 
 /** A sender session that wants to write. */
@@ -84,26 +44,23 @@ export interface WriterClaim {
   readonly attempt: number;
 }
 
-/** Receivers learn what is durable at most once in this time, ms. */
-const DURABLE_NEWS_MS = 250;
 /** The sender learns about receivers at most once in this time, ms. */
 const RECEIVER_NEWS_MS = 500;
 /** The time of expiry is written at most once in this time while it only moves on, ms. */
 const PERSIST_EXPIRY_MS = 60_000;
-/** Names a receiver to people and to the sender; nothing depends on it being secret. */
-const RECEIVER_ID_BYTES = 6;
 /** After a full disk the sender comes back after this time, ms. */
 export const STORAGE_RETRY_MS = 2_000;
+/** What a cursor reads at once, bytes: rounded to full records, so that no read ends in the middle of one. */
+const SPAN_BYTES: number = 1024 * 1024;
 
 export class Transfer {
   readonly id: string;
+  /** Content of a full record, bytes. */
+  readonly recordSizeBytes: number;
   readonly #environment: TransferEnvironment;
   readonly #stored: StoredTransfer;
   readonly #log: TransferLog;
-  readonly #hot: HotRecords;
-  readonly #source: CursorSource;
-  readonly #followers = new Set<Follower>();
-  readonly #board = new ReceiverBoard();
+  readonly #audience: Audience;
   readonly #onBroken: () => void;
   #writer: Writer | null = null;
   /** Claims of writers, one after another. */
@@ -111,8 +68,6 @@ export class Transfer {
   /** Set while the seal is being written into the document. */
   #sealing: Promise<void> | null = null;
   #lastActiveAtMs: number;
-  #durableTimer: Timer | null = null;
-  #durableToldAt = Number.NEGATIVE_INFINITY;
   #receiversTimer: Timer | null = null;
   #ended: SluiceError | null = null;
 
@@ -128,16 +83,20 @@ export class Transfer {
     this.#stored = stored;
     this.#log = log;
     this.#onBroken = onBroken;
-    this.#hot = new HotRecords(environment.hotBudget, environment.hotBytesPerTransfer);
-    const hot = this.#hot;
-    this.#source = {
-      hot,
-      get written() {
-        return log.written;
+    this.recordSizeBytes = decodeTransferHeader(this.headerBytes).recordSizeBytes;
+    this.#audience = new Audience(
+      environment,
+      {
+        spanBytes:
+          Math.ceil(SPAN_BYTES / this.recordSizeBytes) * (this.recordSizeBytes + RECORD_OVERHEAD_BYTES),
+        get written() {
+          return log.written;
+        },
+        read: (position, maxBytes) => log.read(position, maxBytes),
+        seek: (index) => log.seek(index),
       },
-      read: (position, maxBytes) => log.read(position, maxBytes),
-      seek: (index) => log.seek(index),
-    };
+      (error) => this.#handleReadFailed(error),
+    );
     this.#lastActiveAtMs = stored.document.expiresAtMs - stored.document.ttlMs;
     log.setListener({
       onWritten: (chunk, first, next) => this.#handleWritten({ chunk, first, next }),
@@ -154,11 +113,6 @@ export class Transfer {
     return headerBytesOf(this.#stored.document);
   }
 
-  /** Content of a full record, bytes. */
-  get recordSizeBytes(): number {
-    return decodeTransferHeader(this.headerBytes).recordSizeBytes;
-  }
-
   get durable(): LogSnapshot {
     return this.#log.durable;
   }
@@ -168,14 +122,12 @@ export class Transfer {
   }
 
   get followerCount(): number {
-    return this.#followers.size;
+    return this.#audience.size;
   }
 
   /** Bytes given to the receivers that are here. */
   get givenBytes(): number {
-    let bytes = 0;
-    for (const { cursor } of this.#followers) bytes += cursor.givenBytes;
-    return bytes;
+    return this.#audience.givenBytes;
   }
 
   get status(): TransferStatus {
@@ -191,7 +143,7 @@ export class Transfer {
     return (isKept ? this.#environment.clock.wallNow() : this.#lastActiveAtMs) + ttlMs;
   }
 
-  // --- the sender ---------------------------------------------------------------------------------------------------
+  // --- sender and receivers -----------------------------------------------------------------------------------------
 
   /**
    * Takes the transfer over for a sender session and fences whoever wrote before. When it resolves, everything that
@@ -204,13 +156,40 @@ export class Transfer {
     return turn;
   }
 
+  /**
+   * Where a receiver goes on that holds `from`; null = nothing.
+   * @throws SluiceError `chainMismatch` when that is not a prefix of this log.
+   */
+  async findPlace(from: LogPoint | null): Promise<LogPlace & LogPoint> {
+    this.#assertOpen();
+    if (from === null) return this.#log.seek(0);
+    if (from.index > this.#log.written.index) throw new SluiceError('chainMismatch');
+    const place = await this.#log.seek(from.index);
+    if (!equalBytes(place.chain, from.chain)) throw new SluiceError('chainMismatch');
+    return place;
+  }
+
+  /** Adds a receiver whose records begin at `place`. */
+  follow(place: LogPlace, listener: FollowerListener): Follower {
+    this.#assertOpen();
+    const follower = this.#audience.follow(place, listener);
+    this.#scheduleReceiverNews();
+    return follower;
+  }
+
+  /** The receiver has gone; `isComplete` when it says that it has verified everything. */
+  unfollow(follower: Follower, isComplete: boolean): void {
+    const { isSealed, index } = this.#log.durable;
+    this.#audience.unfollow(follower, isComplete && isSealed && follower.cursor.index === index);
+    this.#scheduleReceiverNews();
+  }
+
   async #openWriter({ session, attempt }: WriterClaim, listener: WriterListener): Promise<Writer> {
     this.#assertOpen();
     this.#checkClaim(session, attempt);
-    // SPEC 4.6: the old one is out at once; what it sent before is kept.
+    // SPEC 8.3: the old one is out at once; what it sent before is kept.
     this.#writer?.end(new SluiceError('fenced'));
-    await this.#log.commit();
-    await this.#sealing;
+    await this.commit();
     const document = await this.#stored.update((current) => {
       this.#checkClaim(session, attempt);
       if (current.session === session) return { attempt };
@@ -223,11 +202,12 @@ export class Transfer {
       };
     });
     this.#assertOpen();
-    const writer = new Writer(document.epoch, this.#log, this.#environment.digester, listener, (closed) => {
+    const { digester } = this.#environment;
+    const writer = new Writer(document.epoch, this.#log, digester, listener, (closed) => {
       if (this.#writer === closed) this.#handleWriterGone();
     });
     this.#writer = writer;
-    this.#board.tellAgain();
+    this.#audience.tellNewsAgain();
     this.#tellStatus();
     this.#scheduleReceiverNews();
     return writer;
@@ -247,62 +227,45 @@ export class Transfer {
     this.#tellStatus();
   }
 
-  // --- receivers ----------------------------------------------------------------------------------------------------
+  // --- the document and the end -------------------------------------------------------------------------------------
 
-  /**
-   * Where a receiver goes on that holds `from`; null = nothing.
-   * @throws SluiceError `chainMismatch` when that is not a prefix of this log.
-   */
-  async findPlace(from: LogPoint | null): Promise<LogPlace & LogPoint> {
-    this.#assertOpen();
-    if (from === null) return this.#log.seek(0);
-    if (from.index > this.#log.written.index) throw new SluiceError('chainMismatch');
-    const place = await this.#log.seek(from.index);
-    if (!equalBytes(place.chain, from.chain)) throw new SluiceError('chainMismatch');
-    return place;
+  /** Changes the document. */
+  update(
+    change: (document: TransferDocument) => Partial<TransferDocument> | null,
+  ): Promise<TransferDocument> {
+    return this.#stored.update(change);
   }
 
-  /** Adds a receiver whose records begin at `place`. */
-  follow(place: LogPlace, listener: FollowerListener): Follower {
-    this.#assertOpen();
-    const id = randomBytes(RECEIVER_ID_BYTES).toString('base64url');
-    const cursor = new Cursor(this.#source, place, this.#environment.readAhead, {
-      creditBytes: () => listener.creditBytes(),
-      onReady: () => listener.onReady(),
-      onFailed: (error) => this.#handleReadFailed(follower, error),
-    });
-    const follower: Follower = { id, cursor, listener };
-    this.#followers.add(follower);
-    this.#board.join(id, () => listener.receivedBytes());
-    this.#scheduleReceiverNews();
-    return follower;
+  /** Writes the time of expiry when it has moved by more than `slackMs`. */
+  async persistExpiry(slackMs: number = PERSIST_EXPIRY_MS): Promise<void> {
+    if (!this.#isExpiryStale(slackMs)) return;
+    const { expiresAtMs } = this;
+    await this.#stored.update((current) => (isTombstone(current) ? null : { expiresAtMs }));
   }
 
-  /** The receiver has gone; `isComplete` when it has verified everything. */
-  unfollow(follower: Follower, isComplete: boolean): void {
-    if (!this.#followers.delete(follower)) return;
-    const receivedBytes = isComplete ? this.#log.written.position : follower.listener.receivedBytes();
-    follower.cursor.close();
-    this.#environment.traffic.givenBytes += follower.cursor.givenBytes;
-    this.#board.leave(follower.id, isComplete ? 'done' : 'left', receivedBytes);
-    this.#scheduleReceiverNews();
-    if (this.#followers.size === 0) this.#hot.clear();
+  /** Everything received so far becomes durable. @throws SluiceError as the log. */
+  async commit(): Promise<void> {
+    await this.#log.commit();
+    await this.#sealing;
   }
 
-  // --- the end ------------------------------------------------------------------------------------------------------
+  /** Nobody may open the transfer any more. A live one can never be complete: its sender learns that now. */
+  async markCorrupted(): Promise<void> {
+    if (this.#stored.document.state === 'live') this.end(new SluiceError('corrupted'));
+    try {
+      await this.#stored.update((current) => (current.isCorrupted ? null : { isCorrupted: true }));
+    } catch (error) {
+      this.#report(error, 'cannot mark a transfer as corrupted');
+    }
+  }
 
   /** Ends everybody's use of the transfer. With `status`, receivers are told that first. */
   end(error: SluiceError, status: TransferStatus | null = null): void {
     if (this.#ended !== null) return;
     this.#ended = error;
-    this.#durableTimer?.cancel();
     this.#writer?.end(error);
     this.#receiversTimer?.cancel();
-    for (const follower of this.#followers) {
-      if (status !== null) follower.listener.onStatus(status);
-      this.#endFollower(follower, error);
-    }
-    this.#hot.clear();
+    this.#audience.end(error, status);
   }
 
   /** Commits what was received and closes the log. */
@@ -314,30 +277,6 @@ export class Transfer {
     await this.persistExpiry(0);
   }
 
-  /** Writes the time of expiry when it has moved by more than `slackMs`. */
-  async persistExpiry(slackMs: number = PERSIST_EXPIRY_MS): Promise<void> {
-    const { expiresAtMs } = this;
-    await this.#stored.update((current) =>
-      !isTombstone(current) && expiresAtMs - current.expiresAtMs > Math.min(slackMs, current.ttlMs / 4)
-        ? { expiresAtMs }
-        : null,
-    );
-  }
-
-  /** Everything received is durable. */
-  async commit(): Promise<LogSnapshot> {
-    const durable = await this.#log.commit();
-    await this.#sealing;
-    return durable;
-  }
-
-  /** Changes the document. */
-  update(
-    change: (document: TransferDocument) => Partial<TransferDocument> | null,
-  ): Promise<TransferDocument> {
-    return this.#stored.update(change);
-  }
-
   // --- events of the log --------------------------------------------------------------------------------------------
 
   #handleWritten(written: HotChunk): void {
@@ -345,9 +284,7 @@ export class Transfer {
     this.#touch();
     this.#environment.traffic.writtenBytes += written.chunk.length;
     this.#writer?.handleWritten(written.chunk.length, written.next.index);
-    if (this.#followers.size === 0) return;
-    this.#hot.push(written);
-    for (const { listener } of this.#followers) listener.onReady();
+    this.#audience.handleWritten(written);
   }
 
   #handleDurable(snapshot: LogSnapshot): void {
@@ -356,98 +293,61 @@ export class Transfer {
       return;
     }
     this.#writer?.handleDurable(snapshot);
-    this.#tellDurable();
-    this.#keepExpiry();
+    this.#audience.tellDurable(snapshot, false);
+    if (!this.#isExpiryStale(PERSIST_EXPIRY_MS)) return;
+    this.persistExpiry().catch((error: unknown) => this.#report(error, 'cannot store the time of expiry'));
   }
 
-  /** SPEC 4.7: the sender learns that the seal is durable only when the document says so as well. */
+  /** SPEC 8.8: the sender learns that the seal is durable only when the document says so as well. */
   async #seal(snapshot: LogSnapshot): Promise<void> {
-    const { logger } = this.#environment;
     try {
       await this.#stored.update((current) =>
         current.state === 'live' ? { state: 'sealed', expiresAtMs: this.expiresAtMs } : null,
       );
     } catch (error) {
-      logger.error({ transfer: this.id, error: SluiceError.from(error).message }, 'cannot store the seal');
+      this.#report(error, 'cannot store the seal');
       this.#breakDown(SluiceError.from(error));
       return;
     }
     if (this.#ended !== null) return;
+    const { logger } = this.#environment;
     logger.info({ transfer: this.id, records: snapshot.index, bytes: snapshot.position }, 'transfer sealed');
     this.#writer?.handleDurable(snapshot);
-    this.#durableTimer?.cancel();
-    this.#durableTimer = null;
-    for (const { listener } of this.#followers) {
-      listener.onDurable(snapshot);
-      listener.onStatus(this.status);
-    }
+    this.#audience.tellDurable(snapshot, true);
+    this.#tellStatus();
   }
 
   #handleFailed(error: SluiceError): void {
     const isFinal = this.#log.failure !== null;
-    this.#environment.logger.error(
-      { transfer: this.id, code: error.code, error: error.message, isFinal },
-      isFinal ? 'the log cannot be written any more; it is opened anew' : 'the log cannot be written now',
+    this.#report(
+      error,
+      isFinal ? 'the log is opened anew: it cannot be written' : 'the log cannot be written now',
     );
     if (isFinal) return this.#breakDown(error);
     // Receivers have nothing beyond what was written, and that stays: only the sender is concerned.
-    this.#writer?.end(
-      new SluiceError(error.code, error.detail, { cause: error, retryAfterMs: STORAGE_RETRY_MS }),
-    );
+    this.#writer?.end(withRetry(error));
   }
 
-  /** Everybody goes and may come back to a log that was opened anew. */
+  /** Everybody goes, and may come back to a log that was opened anew. */
   #breakDown(error: SluiceError): void {
-    this.end(new SluiceError(error.code, error.detail, { cause: error, retryAfterMs: STORAGE_RETRY_MS }));
+    this.end(withRetry(error));
     this.#onBroken();
   }
 
-  #handleReadFailed(follower: Follower, error: SluiceError): void {
-    const { logger } = this.#environment;
-    logger.error(
-      { transfer: this.id, code: error.code, error: error.message },
-      'stored records cannot be read',
-    );
-    this.#endFollower(follower, error);
+  #handleReadFailed(error: SluiceError): void {
+    this.#report(error, 'stored records cannot be read');
     if (error.code === 'corrupted') void this.markCorrupted();
   }
 
-  /** Nobody may open the transfer any more. A live one can never be complete: its sender learns that now. */
-  async markCorrupted(): Promise<void> {
-    if (this.#stored.document.state === 'live') this.end(new SluiceError('corrupted'));
-    try {
-      await this.#stored.update((current) => (current.isCorrupted ? null : { isCorrupted: true }));
-    } catch (error) {
-      const { logger } = this.#environment;
-      logger.error(
-        { transfer: this.id, error: SluiceError.from(error).message },
-        'cannot mark a transfer corrupted',
-      );
-    }
+  #report(error: unknown, text: string): void {
+    const { code, message } = SluiceError.from(error);
+    this.#environment.logger.error({ transfer: this.id, code, error: message }, text);
   }
 
-  // --- telling ------------------------------------------------------------------------------------------------------
+  // --- inside -------------------------------------------------------------------------------------------------------
 
   #tellStatus(): void {
-    if (this.#ended !== null) return;
-    const { status } = this;
-    for (const { listener } of this.#followers) listener.onStatus(status);
-  }
-
-  #tellDurable(): void {
-    if (this.#followers.size === 0 || this.#durableTimer !== null) return;
-    const { clock } = this.#environment;
-    const waitMs = this.#durableToldAt + DURABLE_NEWS_MS - clock.now();
-    if (waitMs > 0) {
-      this.#durableTimer = clock.setTimer(() => {
-        this.#durableTimer = null;
-        this.#tellDurable();
-      }, waitMs);
-      return;
-    }
-    this.#durableToldAt = clock.now();
-    const { durable } = this.#log;
-    for (const { listener } of this.#followers) listener.onDurable(durable);
+    if (this.#ended === null) this.#audience.tellStatus(this.status);
   }
 
   /** Runs while there is a sender to tell and somebody to tell about. */
@@ -455,34 +355,26 @@ export class Transfer {
     if (this.#writer === null || this.#receiversTimer !== null || this.#ended !== null) return;
     this.#receiversTimer = this.#environment.clock.setTimer(() => {
       this.#receiversTimer = null;
-      const news: ReceiverSummary[] = this.#board.pollNews();
+      const news = this.#audience.pollNews();
       if (news.length > 0) this.#writer?.handleReceivers(news);
-      if (this.#followers.size > 0 || news.length > 0) this.#scheduleReceiverNews();
+      if (this.#audience.size > 0 || news.length > 0) this.#scheduleReceiverNews();
     }, RECEIVER_NEWS_MS);
   }
 
-  #endFollower(follower: Follower, error: SluiceError): void {
-    this.unfollow(follower, false);
-    follower.listener.onEnded(error);
+  #isExpiryStale(slackMs: number): boolean {
+    const { expiresAtMs, ttlMs } = this.#stored.document;
+    return this.expiresAtMs - expiresAtMs > Math.min(slackMs, ttlMs / 4);
   }
 
   #touch(): void {
     this.#lastActiveAtMs = this.#environment.clock.wallNow();
   }
 
-  #keepExpiry(): void {
-    const { expiresAtMs, ttlMs } = this.#stored.document;
-    if (this.expiresAtMs - expiresAtMs <= Math.min(PERSIST_EXPIRY_MS, ttlMs / 4)) return;
-    this.persistExpiry().catch((error: unknown) => {
-      const { logger } = this.#environment;
-      logger.warn(
-        { transfer: this.id, error: SluiceError.from(error).message },
-        'cannot store the time of expiry',
-      );
-    });
-  }
-
   #assertOpen(): void {
     if (this.#ended !== null) throw this.#ended;
   }
+}
+
+function withRetry(error: SluiceError): SluiceError {
+  return new SluiceError(error.code, error.detail, { cause: error, retryAfterMs: STORAGE_RETRY_MS });
 }

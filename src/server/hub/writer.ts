@@ -5,17 +5,19 @@
  *
  * Memory: what it was handed and has not yet said `onWritten` or `onDropped` of; the caller bounds that by credit.
  */
-import { equalBytes } from '../../protocol/byte-order.ts';
+import { equalBytes, viewOf } from '../../protocol/byte-order.ts';
 import {
   type Digester,
+  intactRecordsIn,
   type LogPoint,
   MAX_REPAIRS,
+  RECORD_HEADER_BYTES,
   type ReceiverSummary,
-  recordAt,
-  recordsIn,
   SluiceError,
-  verifyRecord,
 } from '../../protocol/index.ts';
+
+/** Where a record header has its index. */
+const INDEX_AT = 8;
 
 /** The part of a log that a writer uses. */
 export interface WritableLog {
@@ -63,15 +65,16 @@ export class Writer {
     this.#onClosed = onClosed;
   }
 
-  /**
-   * Takes a chunk of whole records, which belongs to the log from now on. A broken rule ends the writer.
-   * @throws SluiceError when the bytes are no records at all.
-   */
+  /** Takes a chunk of whole records, which belongs to the log from now on. A broken rule ends the writer. */
   append(chunk: Uint8Array): void {
     if (this.#isClosed) return;
     const expected = this.#repairIndex ?? this.#log.received.index;
-    if (recordAt(chunk, 0).header.index === expected) this.#appendFresh(chunk);
-    else this.#appendMixed(chunk, expected);
+    try {
+      if (firstIndexOf(chunk) === expected) this.#appendFresh(chunk);
+      else this.#appendMixed(chunk, expected);
+    } catch (error) {
+      this.end(SluiceError.from(error));
+    }
   }
 
   /** The sender has gone. */
@@ -104,23 +107,22 @@ export class Writer {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  /** A chunk that does not begin where the log ends: repeated records first, or too early after a damaged one. */
+  /** A chunk that begins with repeated records, with such that come too early after a damaged one, or with damage. */
   #appendMixed(chunk: Uint8Array, expected: number): void {
     let at = 0;
-    for (const record of recordsIn(chunk)) {
-      const { index } = record.header;
-      if (index === expected || (index > expected && this.#repairIndex === null)) {
+    const { records, damagedBytes } = intactRecordsIn(chunk, this.#digester);
+    for (const { header, digest, bytes } of records) {
+      if (header.index === expected || (header.index > expected && this.#repairIndex === null)) {
         return this.#appendFresh(chunk.subarray(at));
       }
-      if (index > expected) break;
-      if (!verifyRecord(record, this.#digester)) return this.#askForRepair(chunk.length - at);
-      this.#compare(index, record.digest, record.bytes.length);
-      at += record.bytes.length;
+      if (header.index < expected) this.#compare(header.index, digest, bytes.length);
+      else this.#listener.onDropped(bytes.length);
+      at += bytes.length;
     }
-    if (at < chunk.length) this.#listener.onDropped(chunk.length - at);
+    if (damagedBytes > 0) this.#askForRepair(damagedBytes);
   }
 
-  /** SPEC 4.6: the same index with the same digest is an ack, with another one a conflict. */
+  /** SPEC 8.5: the same index with the same digest is an ack, with another one a conflict. */
   #compare(index: number, digest: Uint8Array, bytes: number): void {
     this.#log.digestAt(index).then(
       (known) => {
@@ -145,11 +147,12 @@ export class Writer {
     }
   }
 
+  /** SPEC 8.6: whether a record is damaged or breaks a rule is judged by its digest. */
   #handleRejected(error: SluiceError, rest: Uint8Array): void {
-    if (error.code === 'digestMismatch') return this.#askForRepair(rest.length);
-    // Throws when these are no records: that is for the connection to answer, not for the transfer.
-    if (error.code === 'protocol' || error.code === 'tooLarge') recordsIn(rest);
-    this.end(error);
+    const isDamaged =
+      error.code === 'digestMismatch' || intactRecordsIn(rest, this.#digester).records.length === 0;
+    if (isDamaged) this.#askForRepair(rest.length);
+    else this.end(error);
   }
 
   #askForRepair(droppedBytes: number): void {
@@ -161,4 +164,11 @@ export class Writer {
     this.#listener.onDropped(droppedBytes);
     this.#listener.onDamaged(index);
   }
+}
+
+/** Unchecked: a wrong one leads to where everything is checked. */
+function firstIndexOf(chunk: Uint8Array): number {
+  if (chunk.length < RECORD_HEADER_BYTES) return -1;
+  const view = viewOf(chunk);
+  return view.getUint32(INDEX_AT) * 0x1_0000_0000 + view.getUint32(INDEX_AT + 4);
 }

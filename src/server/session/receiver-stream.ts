@@ -1,7 +1,7 @@
 /** A stream on which a peer receives records: lets the connection take them from a cursor, and passes on its news. */
 import { type LogPoint, MAX_REPAIRS, type OpenReceive, SluiceError } from '../../protocol/index.ts';
-import type { Lease } from '../hub/hub.ts';
-import type { Follower, FollowerListener, TransferStatus } from '../hub/transfer.ts';
+import type { Follower, FollowerListener, TransferStatus } from '../hub/audience.ts';
+import type { Lease } from '../hub/open-transfers.ts';
 import type { StreamContext, StreamUse } from './stream.ts';
 
 export class ReceiverStream implements StreamUse, FollowerListener {
@@ -64,11 +64,7 @@ export class ReceiverStream implements StreamUse, FollowerListener {
   release(isComplete: boolean): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    const follower = this.#follower;
-    if (follower !== null) {
-      const { isSealed, index } = this.#lease.transfer.durable;
-      this.#lease.transfer.unfollow(follower, isComplete && isSealed && follower.cursor.index === index);
-    }
+    if (this.#follower !== null) this.#lease.transfer.unfollow(this.#follower, isComplete);
     this.#lease.release();
   }
 

@@ -1,6 +1,6 @@
 /** A stream on which a peer sends records: hands them to the transfer's writer and tells the peer what became of them. */
 import { type LogPoint, type OpenSend, type ReceiverSummary, SluiceError } from '../../protocol/index.ts';
-import type { Lease } from '../hub/hub.ts';
+import type { Lease } from '../hub/open-transfers.ts';
 import { textOf } from '../hub/transfer-document.ts';
 import type { Writer, WriterListener } from '../hub/writer.ts';
 import type { StreamContext, StreamUse } from './stream.ts';
@@ -48,13 +48,7 @@ export class SenderStream implements StreamUse, WriterListener {
   // --- from the peer ------------------------------------------------------------------------------------------------
 
   handleRecords(chunk: Uint8Array): void {
-    try {
-      this.#writer?.append(chunk);
-    } catch (error) {
-      const violation = SluiceError.from(error);
-      if (violation.scope === 'transfer') this.#context.reset(violation);
-      else this.#context.endConnection(violation);
-    }
+    this.#writer?.append(chunk);
   }
 
   handleNack(): void {

@@ -220,33 +220,20 @@ export class Session {
   }
 
   async #inspect(request: Inspect, entry: Entry): Promise<void> {
-    const { document, lease } = await this.#options.hub.inspect(request.id, request.writeToken);
+    const inspection = await this.#options.hub.inspect(request.id, request.writeToken);
     this.#setAuthorised();
-    const status = lease?.transfer.status ?? {
-      state: document.state,
-      isSenderConnected: false,
-      expiresAtMs: document.expiresAtMs,
-    };
-    const durableBytes = lease?.transfer.durable.position ?? 0;
-    lease?.release();
     if (entry.isGone) return;
     const { stream } = request;
-    this.#connection.send({
-      type: 'inspected',
-      stream,
-      ...status,
-      durableBytes,
-      createdAtMs: document.createdAtMs,
-    });
+    this.#connection.send({ type: 'inspected', stream, ...inspection });
     this.#closeStream(stream);
   }
 
   async #cancel(request: Cancel, entry: Entry): Promise<void> {
-    const { state, expiresAtMs } = await this.#options.hub.cancel(request.id, request.writeToken);
+    const status = await this.#options.hub.cancel(request.id, request.writeToken);
     this.#setAuthorised();
     if (entry.isGone) return;
     const { stream } = request;
-    this.#connection.send({ type: 'state', stream, state, isSenderConnected: false, expiresAtMs });
+    this.#connection.send({ type: 'state', stream, ...status });
     this.#closeStream(stream);
   }
 

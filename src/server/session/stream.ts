@@ -20,6 +20,4 @@ export interface StreamContext {
   flush(): void;
   /** Ends the stream with an error and releases its use. */
   reset(error: SluiceError): void;
-  /** Ends the connection because its bytes cannot be trusted. */
-  endConnection(error: SluiceError): void;
 }
