@@ -161,27 +161,23 @@ export class Session {
     if (this.#drainRetryMs !== null) {
       return this.#reset(stream, new SluiceError('goingAway', '', { retryAfterMs: this.#drainRetryMs }));
     }
-    const entry = this.#entries.get(stream) ?? { isBusy: false, next: null, use: null, isGone: false };
+    const entry = this.#entries.get(stream) ?? newEntry();
     this.#entries.set(stream, entry);
-    if (!entry.isBusy && entry.use === null) this.#work(request, entry);
-    else if (entry.use === null && entry.next === null) entry.next = request;
-    else this.#reset(stream, new SluiceError('protocol', 'The stream is in use.'));
-  }
-
-  #work(request: Request, entry: Entry): void {
-    entry.isBusy = true;
-    this.#serve(request, entry).then(
-      () => {
-        const { next } = entry;
-        entry.isBusy = false;
-        entry.next = null;
-        if (next !== null && !entry.isGone) this.#guard(() => this.#handleRequest(next));
-        this.#driver.flush();
-      },
-      (error: unknown) => {
-        if (!entry.isGone) this.#reset(request.stream, SluiceError.from(error));
-      },
-    );
+    if (entry.waiting >= MAX_WAITING_REQUESTS || entry.use !== null) {
+      return this.#reset(stream, new SluiceError('protocol', 'The stream is in use.'));
+    }
+    entry.waiting += 1;
+    entry.work = entry.work
+      .then(() => (entry.isGone ? undefined : this.#serve(request, entry)))
+      .then(
+        () => this.#driver.flush(),
+        (error: unknown) => {
+          if (!entry.isGone) this.#reset(stream, SluiceError.from(error));
+        },
+      )
+      .finally(() => {
+        entry.waiting -= 1;
+      });
   }
 
   async #serve(request: Request, entry: Entry): Promise<void> {
