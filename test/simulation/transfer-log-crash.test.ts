@@ -111,6 +111,7 @@ class World {
       if (this.random.chance(0.1)) await this.clock.until(this.log.commit()).catch(() => {});
       if (this.random.chance(0.2)) this.disk.capacityBytes = Number.POSITIVE_INFINITY;
       if (this.log.failure !== null) return;
+      await this.#compareDigest();
     }
   }
 
@@ -143,6 +144,15 @@ class World {
     } catch {
       this.#goOnFrom(this.log.state.snapshot());
     }
+  }
+
+  async #compareDigest(): Promise<void> {
+    if (this.log.received.index === 0) return;
+    const index = this.random.below(this.log.received.index);
+    const sent = this.#sent[index] as Uint8Array;
+    const digest = await this.clock.until(this.log.digestAt(index));
+    // Time passed meanwhile, so the record may have been given up.
+    if (this.#sent[index] === sent) expect(digest).toEqual(sent.slice(-32));
   }
 
   /** A new attempt of the sender, with other contents. */

@@ -184,6 +184,22 @@ describe('commit', () => {
     expect(commits.length / 3).toBeLessThan(40);
   });
 
+  test('what was too late for a commit does not wait for another record', async () => {
+    log = await reopened({ commitBytes: 1_000 });
+    disk.maxDelayMs = 0;
+    log.append(joined(maker.many(10)));
+    log.append(maker.next());
+    log.setListener({
+      onWritten: (_chunk, _first, next) => {
+        if (next.index === 10) disk.maxDelayMs = 30;
+      },
+      onDurable: () => {},
+      onFailed: () => {},
+    });
+    await clock.advance(1_000);
+    expect(log.durable.index).toBe(11);
+  });
+
   test('a seal is committed without waiting', async () => {
     disk.maxDelayMs = 0;
     log.append(joined([...maker.many(2), ...maker.seal()]));
@@ -305,6 +321,20 @@ describe('a full disk', () => {
     expect(await allDigests(log)).toEqual(digestsOf(records));
   });
 
+  test('other contents may come after it', async () => {
+    const kept = maker.many(3);
+    log.append(joined(kept));
+    await clock.until(log.commit());
+    disk.failNext('append', 'ENOSPC');
+    log.append(joined(maker.many(5)));
+    await clock.advance(100);
+    const others = new RecordMaker(log.durable, 2).many(5);
+    log.append(joined(others));
+    await clock.until(log.commit());
+    expect(await allDigests(log)).toEqual(digestsOf([...kept, ...others]));
+    expect((await clock.until(log.seek(8))).chain).toEqual(log.durable.chain);
+  });
+
   test('refuses appends until it was cut back, and rejects the commits that are lost', async () => {
     log.append(maker.next());
     await clock.until(log.commit());
@@ -409,6 +439,23 @@ describe('seek and digestAt', () => {
       expect(index.read(0, index.length)).toEqual(good);
     },
   );
+});
+
+test('an index of other contents is found out, though each entry is whole', async () => {
+  const others = new RecordMaker(startOfLog(), 2);
+  log.append(joined(others.many(20, 30)));
+  await clock.until(log.commit());
+  const stale = disk.indexOf(ID).read(0, 20 * INDEX_ENTRY_BYTES);
+  await clock.until(log.close());
+  await disk.remove(ID);
+  log = await open();
+  const records = maker.many(20, 30);
+  log.append(joined(records));
+  await clock.until(log.commit());
+  disk.indexOf(ID).write(0, stale);
+  expect(await allDigests(log)).toEqual(digestsOf(records));
+  const point = await clock.until(log.seek(19));
+  expect(nextChain(digester, point.chain, (records[19] as Uint8Array).slice(-32))).toEqual(log.durable.chain);
 });
 
 describe('read', () => {
@@ -520,6 +567,13 @@ describe('recovery', () => {
     log = await open();
     expect(log.durable.index).toBe(5);
     expect(disk.recordsOf(ID).length).toBe(log.durable.position);
+    expect(disk.indexOf(ID).length).toBe(5 * INDEX_ENTRY_BYTES);
+  });
+
+  test('cuts off entries of the index that stand for no record, so that none is ever taken for a new one', async () => {
+    await dieWith(5, 0);
+    disk.indexOf(ID).write(5 * INDEX_ENTRY_BYTES, disk.indexOf(ID).read(0, 3 * INDEX_ENTRY_BYTES));
+    log = await open();
     expect(disk.indexOf(ID).length).toBe(5 * INDEX_ENTRY_BYTES);
   });
 
