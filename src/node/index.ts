@@ -1,8 +1,11 @@
 /** Adapters for Node: WebSocket through ws, files, folders, time, hashes. Not the public API: see node-client. */
 export * from './blake3.ts';
 export * from './disk-space.ts';
+export type { ConflictRule } from './file-placer.ts';
 export * from './file-source.ts';
+export { FolderSink, type FolderSinkOptions, type SinkFile, type SinkSummary } from './folder-sink.ts';
 export * from './sender-journal.ts';
+export * from './stream-sink.ts';
 export * from './system-clock.ts';
 export * from './token.ts';
 export * from './ws-acceptor.ts';
