@@ -1,14 +1,15 @@
 /** A source that was left out, told like a file with a problem. Not responsible for leaving it out (src/node). */
 import { basename, resolve, sep } from 'node:path';
 import type { FileEvent } from '../client/events.ts';
+import type { SkippedSource } from '../node-client/index.ts';
 import { SluiceError } from '../protocol/index.ts';
-import type { SkippedSource } from './node-client-port.ts';
 
 /** `paths` as they were named on the command line: what is below one of them is called as receivers would see it. */
 export function skippedFile({ location, reason, code }: SkippedSource, paths: readonly string[]): FileEvent {
   return {
     type: 'file',
     path: pathOf(location, paths),
+    savedAs: null,
     sizeBytes: 0,
     blake3: null,
     status: reason === 'removed' ? 'removed' : 'skipped',

@@ -30,6 +30,8 @@ export interface StateEvent {
 export interface FileEvent {
   readonly type: 'file';
   readonly path: readonly string[];
+  /** Receivers: where it is below the folder, when it is there. */
+  readonly savedAs: readonly string[] | null;
   readonly sizeBytes: number;
   /** Whole-file BLAKE3 in hex, what `b3sum` prints; null when there is none. */
   readonly blake3: string | null;

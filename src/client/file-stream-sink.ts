@@ -13,7 +13,7 @@ import {
   type PackedFile,
   SluiceError,
 } from '../protocol/index.ts';
-import type { SinkDone, SinkResume, TransferSink } from '../runtime/index.ts';
+import type { SinkDone, SinkResume, SinkTotals, TransferSink } from '../runtime/index.ts';
 import type { FileEvent } from './events.ts';
 import { hex } from './hex.ts';
 
@@ -43,10 +43,18 @@ export class FileStreamSink implements TransferSink {
   readonly #ready: ReceivedFile[] = [];
   #wake: (() => void) | null = null;
   #isEnded = false;
+  #files = 0;
+  #sizeBytes = 0;
 
   constructor(digester: Digester, onFile: (event: FileEvent) => void) {
     this.#digester = digester;
-    this.#onFile = onFile;
+    this.#onFile = (event) => {
+      if (event.status === 'ok') {
+        this.#files += 1;
+        this.#sizeBytes += event.sizeBytes;
+      }
+      onFile(event);
+    };
   }
 
   /** The files, in the order in which they begin. */
@@ -103,8 +111,9 @@ export class FileStreamSink implements TransferSink {
     throw error;
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<SinkTotals> {
     this.#end();
+    return { files: this.#files, sizeBytes: this.#sizeBytes };
   }
 
   async keep(): Promise<void> {
@@ -257,6 +266,7 @@ class StreamedFile implements ReceivedFile {
     this.#onFile({
       type: 'file',
       path: this.path,
+      savedAs: null,
       sizeBytes: end.sizeBytes,
       blake3: error === null ? blake3 : null,
       status: end.status,

@@ -6,7 +6,6 @@ export class ReceiveProgress {
   readonly #startedAt: number;
   readonly #paths = new Map<number, readonly string[]>();
   #receivedBytes = 0;
-  #files = 0;
   #problems = 0;
   #currentFile: readonly string[] | null = null;
   #reportedAt = Number.NEGATIVE_INFINITY;
@@ -42,9 +41,8 @@ export class ReceiveProgress {
     this.#receivedBytes += bytes;
   }
 
-  countFile({ status }: FileEvent): void {
-    if (status === 'ok') this.#files += 1;
-    else this.#problems += 1;
+  countFile({ error }: FileEvent): void {
+    if (error !== null) this.#problems += 1;
   }
 
   /** True at most once in `intervalMs`. */
@@ -58,13 +56,7 @@ export class ReceiveProgress {
     return { receivedBytes: this.#receivedBytes, currentFile: this.#currentFile };
   }
 
-  summary(id: string, now: number): ReceiveSummary {
-    return {
-      id,
-      files: this.#files,
-      sizeBytes: this.#receivedBytes,
-      seconds: (now - this.#startedAt) / 1000,
-      problems: this.#problems,
-    };
+  summary(now: number): Pick<ReceiveSummary, 'seconds' | 'problems'> {
+    return { seconds: (now - this.#startedAt) / 1000, problems: this.#problems };
   }
 }

@@ -16,7 +16,7 @@ import {
   type StreamMessage,
   type TransferState,
 } from '../protocol/index.ts';
-import type { SinkResume, Timer, TransferSink } from '../runtime/index.ts';
+import type { SinkResume, SinkTotals, Timer, TransferSink } from '../runtime/index.ts';
 import type { ClientEnvironment } from './environment.ts';
 import { EventFeed } from './event-feed.ts';
 import type { Activity, FileEvent, Offer, OfferedFile, ReceiveEvent, ReceiveSummary } from './events.ts';
@@ -365,15 +365,16 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   async #finish(): Promise<void> {
     this.#isOver = true;
     this.#cancelTimers();
+    let totals: SinkTotals;
     try {
-      await this.#sink?.finish();
+      totals = await (this.#sink as TransferSink).finish();
     } catch (error) {
       this.#isOver = false;
       return this.#fail(SluiceError.from(error));
     }
     this.#leave(true);
     this.#emitProgress(true);
-    const summary = this.#progress.summary(this.#id, this.#environment.clock.now());
+    const summary = { id: this.#id, ...totals, ...this.#progress.summary(this.#environment.clock.now()) };
     this.#feed.emit({ type: 'state', state: 'done', attempt: 0 });
     this.#feed.emit({ type: 'done', summary });
     this.#feed.end();

@@ -324,6 +324,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#feed.emit({
       type: 'file',
       path,
+      savedAs: null,
       sizeBytes: end.sizeBytes,
       blake3: end.status === 'ok' ? hex(end.blake3) : null,
       status: end.status,

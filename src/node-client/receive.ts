@@ -1,7 +1,7 @@
 /** Receiving into a folder, into a stream, or file by file, from Node. */
 import type { Writable } from 'node:stream';
-import type { Client, ReceivedFiles, ReceiveOptions, ReceiveTransfer } from '../client/index.ts';
-import { FolderSink, loadDigester, StreamSink } from '../node/index.ts';
+import type { Client, FileEvent, ReceivedFiles, ReceiveOptions, ReceiveTransfer } from '../client/index.ts';
+import { FolderSink, loadDigester, type SinkFile, StreamSink } from '../node/index.ts';
 import { sharedClient } from './shared-client.ts';
 
 export interface NodeReceiveOptions extends ReceiveOptions {
@@ -38,7 +38,7 @@ export function receive(
         new StreamSink({
           output,
           digester: await loadDigester(),
-          onFile: (event) => transfer().reportFile(event),
+          onFile: (file) => transfer().reportFile(eventOf(file)),
         }),
       link,
       options,
@@ -53,9 +53,13 @@ export function receive(
         onConflict: options.onConflict ?? 'keep-both',
         digester: await loadDigester(),
         fsync: true,
-        onFile: (event) => transfer().reportFile(event),
+        onFile: (file) => transfer().reportFile(eventOf(file)),
       }),
     link,
     options,
   );
+}
+
+function eventOf({ blake3, ...file }: SinkFile): FileEvent {
+  return { type: 'file', ...file, blake3: blake3 === null ? null : Buffer.from(blake3).toString('hex') };
 }

@@ -208,7 +208,7 @@ export class FolderSink implements TransferSink {
     return { files: placedFiles, sizeBytes: placedBytes, renamed: this.#renamed, problems: this.#problems };
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<SinkSummary> {
     await this.#packs;
     await this.#placer.settled();
     if (this.#failure !== null) throw this.#failure;
@@ -223,6 +223,7 @@ export class FolderSink implements TransferSink {
       this.#staging.remove();
       this.#isOver = true;
       this.#target.close();
+      return this.summary;
     } catch (error) {
       throw localDiskError(error, 'Settling the receive folder');
     }

@@ -19,6 +19,12 @@ export interface SinkResume {
   readonly snapshot: LogSnapshot;
 }
 
+/** What is in its place in the end, of this run and former ones. */
+export interface SinkTotals {
+  readonly files: number;
+  readonly sizeBytes: number;
+}
+
 export interface TransferSink {
   /** How far a former run got, or null to start from the beginning. */
   readonly resume: SinkResume | null;
@@ -36,7 +42,7 @@ export interface TransferSink {
   /** The log goes back to `point` (the server lost what was not durable); what follows is written again in place. */
   rewindTo(point: LogPoint): void;
   /** All content came and the seal matched: settle everything. The transfer is done when this resolves. */
-  finish(): Promise<void>;
+  finish(): Promise<SinkTotals>;
   /** The transfer stops in the middle: keep what is there so that it can go on. Never throws. */
   keep(): Promise<void>;
 }
