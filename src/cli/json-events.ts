@@ -37,7 +37,8 @@ export interface JsonProgress {
 
 export interface ListedTransfer {
   readonly id: string;
-  readonly link: string;
+  /** Null for one that its server never accepted. */
+  readonly link: string | null;
   readonly name: string | null;
   readonly state: string;
   readonly sizeBytes: number | null;
@@ -165,12 +166,12 @@ export class JsonEvents {
   }
 
   sent({ id, files, sizeBytes, seconds, link }: SendSummary): void {
-    this.#end('done', { id, files, sizeBytes, seconds, link });
+    this.#end('done', { id, files, sizeBytes, seconds: roundSeconds(seconds), link });
   }
 
   /** `directory` is null when the content went to standard output. */
   received({ id, files, sizeBytes, seconds }: ReceiveSummary, directory: string | null): void {
-    this.#end('done', { id, files, sizeBytes, seconds, directory });
+    this.#end('done', { id, files, sizeBytes, seconds: roundSeconds(seconds), directory });
   }
 
   done(fields: Readonly<Record<string, unknown>>): void {
@@ -208,6 +209,11 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/
 
 function escaped(codeUnit: number): string {
   return `\\u${codeUnit.toString(16).padStart(4, '0')}`;
+}
+
+/** Seconds to the millisecond: more digits are noise. */
+function roundSeconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }
 
 function isoTime(ms: number | null): string | null {

@@ -61,7 +61,7 @@ function transferText(transfer: ListedTransfer): string {
     `${name === null || name === '' ? '(no name)' : displayName(name)}\n` +
     `  ${facts.filter((fact) => fact !== '').join(', ')}\n` +
     `  ID ${id}\n` +
-    `  ${link}\n`
+    (link === null ? '' : `  ${link}\n`)
   );
 }
 

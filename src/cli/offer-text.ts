@@ -25,7 +25,7 @@ export function offerLines(offer: Offer, freeBytes: number | null, columns: numb
   // A message of several lines stays readable, but cannot pass for lines of ours.
   for (const line of (message ?? '').split('\n', 10)) if (line !== '') lines.push(`  | ${displayName(line)}`);
   lines.push(...nameLines(files, totalFiles, columns));
-  if (!offer.isEncrypted) lines.push('Not end-to-end encrypted yet: whoever runs the server can read it.');
+  if (!offer.isEncrypted) lines.push('Not end-to-end encrypted yet: the server can read it.');
   if (freeBytes !== null && totalBytes !== null && totalBytes > freeBytes) {
     lines.push(`Warning: it needs ${formatBytes(totalBytes)}, and only ${formatBytes(freeBytes)} are free.`);
   }

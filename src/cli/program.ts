@@ -21,7 +21,6 @@ import { configure, examples, JSON_OPTION, subcommand, VERBOSE_OPTION } from './
 import { exitCodesHelp, toSluiceError, writeError } from './exit.ts';
 import { JsonEvents } from './json-events.ts';
 import { lsCommand } from './ls-command.ts';
-import { loadNodeClient } from './node-client-port.ts';
 import { type OnConflict, receiveCommand } from './receive-command.ts';
 import { sendCommand } from './send-command.ts';
 import { DEFAULT_SERVER_URL, type Durability, serveCommand } from './serve-command.ts';
@@ -77,6 +76,9 @@ function createProgram(surroundings: Surroundings, end: (exitCode: number) => vo
   addCancel(program, surroundings, end);
   return program;
 }
+
+/** Loaded when a command needs it: `--help` and `serve` do not. */
+const loadNodeClient = () => import('../node-client/index.ts');
 
 type End = (exitCode: number) => void;
 
@@ -207,7 +209,7 @@ function addSend(program: Command, surroundings: Surroundings, end: End): void {
             verbose,
           },
           surroundings,
-          () => loadNodeClient(),
+          loadNodeClient,
         ),
       );
     });
@@ -265,7 +267,7 @@ function addReceive(program: Command, surroundings: Surroundings, end: End): voi
           link,
           { output, yes, onConflict, timeoutMs: timeout, json, quiet, verbose },
           surroundings,
-          () => loadNodeClient(),
+          loadNodeClient,
         ),
       );
     });
@@ -286,7 +288,7 @@ function addLs(program: Command, surroundings: Surroundings, end: End): void {
     .addOption(JSON_OPTION)
     .addOption(VERBOSE_OPTION)
     .action(async ({ json = false, verbose = false }: { json?: boolean; verbose?: boolean }) => {
-      end(await lsCommand({ json, verbose }, surroundings, () => loadNodeClient()));
+      end(await lsCommand({ json, verbose }, surroundings, loadNodeClient));
     });
 }
 
@@ -296,7 +298,7 @@ function addCancel(program: Command, surroundings: Surroundings, end: End): void
     .addOption(JSON_OPTION)
     .addOption(VERBOSE_OPTION)
     .action(async (id: string, { json = false, verbose = false }: { json?: boolean; verbose?: boolean }) => {
-      end(await cancelCommand(id, { json, verbose }, surroundings, () => loadNodeClient()));
+      end(await cancelCommand(id, { json, verbose }, surroundings, loadNodeClient));
     });
 }
 

@@ -4,12 +4,13 @@
  * Responsible for: what the receiver is told and asked, and how receiving ends.
  * Not responsible for: receiving (sluice/node), arguments (program.ts).
  */
+import type { Writable } from 'node:stream';
 import type { Offer, ReceiveEvent, ReceiveSummary } from '../client/events.ts';
+import type { NodeReceiveOptions, ReceiveTransfer } from '../node-client/index.ts';
 import { displayName } from '../protocol/display-name.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
 import { freeBytesAt } from './free-space.ts';
-import type { NodeReceiveOptions, ReceiveTransfer } from './node-client-port.ts';
 import { offerLines } from './offer-text.ts';
 import { confirm } from './prompt.ts';
 import { formatBytes } from './quantities.ts';
@@ -36,8 +37,11 @@ export interface ReceiveCommandOptions {
 
 /** What this command uses of sluice/node. */
 export interface ReceiveClient {
-  receive(link: string, options: NodeReceiveOptions): ReceiveTransfer;
+  receive(link: string, options: TargetedOptions): RunningReceive;
 }
+
+type TargetedOptions = NodeReceiveOptions & ({ readonly directory: string } | { readonly output: Writable });
+type RunningReceive = Pick<ReceiveTransfer, 'offer' | 'done' | 'on' | 'stop'>;
 
 /** A connection that takes longer is shown. */
 const SHOW_CONNECTING_AFTER_MS = 500;
@@ -94,7 +98,7 @@ class ReceiveRun {
     });
   }
 
-  async follow(receive: (options: NodeReceiveOptions) => ReceiveTransfer): Promise<ReceiveSummary> {
+  async follow(receive: (options: TargetedOptions) => RunningReceive): Promise<ReceiveSummary> {
     const { onConflict, timeoutMs, output } = this.#options;
     const transfer = receive({
       onConflict,
@@ -128,7 +132,7 @@ class ReceiveRun {
     const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
     const where = this.#toStdout ? '' : ` Saved in ${this.#shownFolder()}`;
     if (summary.problems > 0) {
-      const error = incomplete(summary.problems, 'received');
+      const error = incomplete(summary.problems);
       this.#output.say(`Received ${what}.${where}`);
       if (this.#output.json !== null) this.#output.json.error(error);
       else writeError(this.#surroundings.stderr, error, false);

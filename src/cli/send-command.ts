@@ -5,9 +5,9 @@
  * Not responsible for: sending (sluice/node), arguments (program.ts).
  */
 import type { SendEvent, SendSummary } from '../client/events.ts';
+import type { NodeSendOptions, SendTransfer } from '../node-client/index.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
-import type { NodeSendOptions, SendTransfer } from './node-client-port.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand, shellWord, withOptions, withoutFlag } from './shell-words.ts';
 import { stopOnInterrupt } from './signals.ts';
@@ -33,8 +33,10 @@ export interface SendCommandOptions {
 
 /** What this command uses of sluice/node. */
 export interface SendClient {
-  send(sources: readonly string[] | Surroundings['stdin'], options: NodeSendOptions): SendTransfer;
+  send(sources: readonly string[] | Surroundings['stdin'], options: NodeSendOptions): RunningSend;
 }
+
+type RunningSend = Pick<SendTransfer, 'link' | 'done' | 'on' | 'stop'>;
 
 /** A connection that takes longer is shown. */
 const SHOW_CONNECTING_AFTER_MS = 500;
@@ -105,7 +107,7 @@ class SendRun {
     this.#status = status;
   }
 
-  async follow(send: (options: NodeSendOptions) => SendTransfer): Promise<SendSummary> {
+  async follow(send: (options: NodeSendOptions) => RunningSend): Promise<SendSummary> {
     const { server, name, message, expiresMs, isNew } = this.#options;
     const transfer = send({
       server,
@@ -139,17 +141,16 @@ class SendRun {
   finish(summary: SendSummary): number {
     const { stderr } = this.#surroundings;
     this.#output.sayUnnamedProblems();
-    const until = ` The link works until ${this.#keptUntil()}.`;
     const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
     const problems = summary.problems + this.#skipped;
     if (problems > 0) {
-      const error = incomplete(problems, 'sent');
-      this.#output.say(`Sent ${what}.${until}`);
+      const error = incomplete(problems);
+      this.#output.say(`Sent ${what}.`);
       if (this.#output.json !== null) this.#output.json.error(error);
       else writeError(stderr, error, false);
       return error.exitCode;
     }
-    this.#output.say(`Done. ${what}, all safe on the server.${until}`);
+    this.#output.say(`Done. ${what}.\nAll safe on the server until ${this.#keptUntil()}.`);
     this.#output.json?.sent(summary);
     return 0;
   }
@@ -182,9 +183,9 @@ class SendRun {
   #introduce({ link, isResumed }: Extract<SendEvent, { type: 'link' }>): void {
     const say = (line: string): void => this.#output.say(line);
     if (isResumed) say('  Goes on where it stopped; the link is the same as before.');
-    say(`  Receive it with   npx sluice receive ${shellWord(link)}`);
-    say(`  Others can start now. It is kept for ${roughDuration(this.#keptMs)} after the last byte.`);
-    say('  Not end-to-end encrypted yet: whoever runs the server can read it.');
+    say(`  Receive it with  npx sluice receive ${shellWord(link)}`);
+    say(`  Others can start now. Kept ${roughDuration(this.#keptMs)} after the last byte.`);
+    say('  Not end-to-end encrypted yet: the server can read it.');
     if (this.#paths[0] === '-' && this.#surroundings.stdin.isTTY === true) {
       say('  Type what is to be sent; Ctrl-D ends it.');
     }

@@ -39,13 +39,9 @@ export function roughDuration(ms: number): string {
   return hours <= 72 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
-/** The error of a transfer that ended with problems. */
-export function incomplete(problems: number, verb: 'sent' | 'received'): SluiceError {
-  const detail =
-    problems === 1
-      ? `1 file was not ${verb} as it should be.`
-      : `${COUNT.format(problems)} files were not ${verb} as they should be.`;
-  return new SluiceError('incomplete', detail);
+/** The error of a transfer that ended with problems, which were named before. */
+export function incomplete(problems: number): SluiceError {
+  return new SluiceError('incomplete', `${COUNT.format(problems)} in all.`);
 }
 
 const COUNT = new Intl.NumberFormat('en');

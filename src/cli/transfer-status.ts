@@ -69,7 +69,8 @@ export class TransferStatus {
         this.#hasProgress = true;
         break;
       case 'file':
-        this.filesDone += 1;
+        // What was skipped is not among the files of the transfer.
+        if (event.status !== 'skipped') this.filesDone += 1;
         if (event.status !== 'ok') this.problems += 1;
         break;
       case 'receiver':

@@ -104,7 +104,7 @@ export class SluiceProcess {
     from: 'stdout' | 'stderr' = 'stdout',
   ): Promise<Record<string, unknown>> {
     return this.until(`event ${type}`, () => {
-      return this.jsonLines(from).find((event) => event['type'] === type && matches(event)) ?? null;
+      return this.jsonLines(from).find((event) => event.type === type && matches(event)) ?? null;
     });
   }
 
@@ -180,7 +180,7 @@ export async function startServer(
 export async function workplace(): Promise<Workplace> {
   const folder = await temporaryFolder();
   const serving = await startServer(join(folder, '.server'));
-  const server = String((await serving.event('ready'))['url']);
+  const server = String((await serving.event('ready')).url);
   const environment = {
     SLUICE_SERVER: server,
     XDG_STATE_HOME: join(folder, '.state'),

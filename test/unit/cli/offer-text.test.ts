@@ -9,7 +9,7 @@ describe('what a receiver is shown', () => {
       'holiday: 2 files, 3.00 kB, still being sent',
       '  holiday/a.jpg  1.00 kB',
       '  holiday/b.jpg  2.00 kB',
-      'Not end-to-end encrypted yet: whoever runs the server can read it.',
+      'Not end-to-end encrypted yet: the server can read it.',
     ]);
   });
 
