@@ -58,7 +58,7 @@ export interface Follower {
 }
 
 /** Receivers learn what is durable at most once in this time, ms. */
-const DURABLE_NEWS_MS = 250;
+const DURABLE_NEWS_MS = 50;
 /** Names a receiver to people and to the sender; nothing depends on it being secret. */
 const RECEIVER_ID_BYTES = 6;
 
