@@ -11,3 +11,14 @@ export function codeOf(act: () => unknown): SluiceErrorCode | null {
   }
   return null;
 }
+
+/** The code of the SluiceError that `promise` rejects with; null when it resolves. Other errors are thrown on. */
+export async function codeWhen(promise: Promise<unknown>): Promise<SluiceErrorCode | null> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof SluiceError) return error.code;
+    throw error;
+  }
+  return null;
+}

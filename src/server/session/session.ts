@@ -181,6 +181,7 @@ export class Session {
   }
 
   async #serve(request: Request, entry: Entry): Promise<void> {
+    if (entry.use !== null) throw new SluiceError('protocol', 'The stream is in use.');
     switch (request.type) {
       case 'create':
         return this.#create(request, entry);
