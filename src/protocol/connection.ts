@@ -143,6 +143,8 @@ export class Connection {
   readonly #startedAt: number;
   #lastAckAt: number;
   #isAckUrgent = false;
+  /** `pollTimeout` has led to `handleTimeout` for the acks that wait now: the socket takes nothing. */
+  #isAckAlarmOver = false;
   #pingId = 0;
   #pingSentAt: number | null = null;
 
@@ -225,6 +227,7 @@ export class Connection {
     if (this.#state === 'greeting' && now >= this.#startedAt + HELLO_TIMEOUT_MS) {
       return this.#end(new SluiceError('peerTimeout', 'No greeting came.'), true);
     }
+    this.#isAckAlarmOver ||= this.#areAcksDue(now);
     const silentMs = now - this.#lastHeardAt;
     const deadAfterMs = this.#heartbeat.deadAfterMs;
     const wasAsked = this.#pingSentAt !== null;
@@ -397,7 +400,8 @@ export class Connection {
     if (this.#state === 'greeting') return this.#startedAt + HELLO_TIMEOUT_MS;
     const deadAt = this.#lastHeardAt + this.#heartbeat.deadAfterMs;
     const pingAt = this.#pingSentAt === null ? this.#lastHeardAt + this.#heartbeat.pingAfterMs : deadAt;
-    const ackAt = this.#dirtyAcks.size > 0 ? this.#lastAckAt + ACK_INTERVAL_MS : deadAt;
+    const isAckWaiting = this.#dirtyAcks.size > 0 && !this.#isAckAlarmOver;
+    const ackAt = isAckWaiting ? this.#lastAckAt + ACK_INTERVAL_MS : deadAt;
     return Math.min(deadAt, pingAt, ackAt);
   }
 
@@ -604,6 +608,7 @@ export class Connection {
     }
     this.#dirtyAcks.clear();
     this.#isAckUrgent = false;
+    this.#isAckAlarmOver = false;
     for (let at = 0; at < streams.length; at += MAX_STREAMS_PER_ACK) {
       this.#queue({ type: 'ack', streams: streams.slice(at, at + MAX_STREAMS_PER_ACK) });
     }

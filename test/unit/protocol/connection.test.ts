@@ -602,6 +602,22 @@ describe('acks', () => {
     expect(ackOf(pair.server, 1_000)).toEqual([]);
   });
 
+  test('that the socket does not take raise the alarm once, not again and again', () => {
+    const pair = ConnectionPair.ready();
+    const stream = pair.openUpload(queueOutbox([]), 0);
+    pair.server.acknowledge(stream, { received: 1 });
+    messagesOf(pair.server, 100);
+    pair.server.acknowledge(stream, { received: 2 });
+    const alarm = 100 + ACK_INTERVAL_MS;
+    expect(pair.server.pollTimeout()).toBe(alarm);
+    pair.server.handleTimeout(alarm);
+    expect(pair.server.pollTimeout()).toBe(PING_AFTER);
+    pair.server.acknowledge(stream, { received: 3 });
+    expect(ackOf(pair.server, 5_000)).toMatchObject([{ streams: [{ received: 3 }] }]);
+    pair.server.acknowledge(stream, { received: 4 });
+    expect(pair.server.pollTimeout()).toBe(5_000 + ACK_INTERVAL_MS);
+  });
+
   test('arrive as events', () => {
     const pair = ConnectionPair.ready();
     const stream = pair.openUpload(queueOutbox([]), 0);
