@@ -45,7 +45,7 @@ class Simulation {
     this.receivers = [0, 5, 400].map((slowness) => new ModelReceiver(this.#network(), this.sender, slowness));
     this.sender.start();
     for (const receiver of this.receivers)
-      this.time.setTimer(() => receiver.start(), this.chance.int(0, TROUBLE_MS));
+      this.time.setTimer(() => receiver.start(), this.chance.pick([0, 500, this.chance.int(0, TROUBLE_MS)]));
     this.#produceLater();
     this.#troubleLater();
     this.time.setTimer(() => {

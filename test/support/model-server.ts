@@ -243,7 +243,7 @@ export class ModelServer {
           if (life === this.#life && index > this.#durableIndex) this.#setDurable(index);
           this.#commitLater();
         },
-        this.#chance.pick([0, 2, 30, 500]),
+        this.#chance.pick([0, 30, 1_500]),
       );
     }, 20);
   }
