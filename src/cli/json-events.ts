@@ -12,7 +12,8 @@
  * state    {state, attempt}
  * progress {sentBytes | receivedBytes, durableBytes, totalBytes, bytesPerSecond, etaSeconds}
  * receiver {receiverId, event, receivedBytes}
- * file     {path, sizeBytes, blake3, status}, with {error: {code, message}} when there was one
+ * file     {path, sizeBytes, blake3, status}, with {savedAs} at a receiver that has it in its folder, and with
+ *          {error: {code, message}} when there was one
  * warning  {code, message, hint}
  * transfer {id, link, name, state, sizeBytes, durableBytes, createdAt, expiresAt}
  * done     {id, files, sizeBytes, seconds} and link (send) or directory (receive); ls: {transfers}; cancel: {id}
@@ -141,9 +142,10 @@ export class JsonEvents {
     this.#waitingReceivers.clear();
   }
 
-  file({ path, sizeBytes, blake3, status, error }: FileEvent): void {
+  file({ path, savedAs, sizeBytes, blake3, status, error }: FileEvent): void {
+    const place = savedAs === null ? {} : { savedAs: savedAs.join('/') };
     const problem = error === null ? {} : { error: { code: error.code, message: error.message } };
-    this.#write('file', { path: path.join('/'), sizeBytes, blake3, status, ...problem });
+    this.#write('file', { path: path.join('/'), sizeBytes, blake3, status, ...place, ...problem });
   }
 
   /** Something to hear of, though it goes on by itself. */

@@ -128,7 +128,7 @@ class ReceiveRun {
   }
 
   finish(summary: ReceiveSummary): number {
-    this.#output.sayUnnamedProblems();
+    this.#output.sayUnnamed();
     const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
     const where = this.#toStdout ? '' : ` Saved in ${this.#shownFolder()}`;
     if (summary.problems > 0) {
@@ -145,7 +145,7 @@ class ReceiveRun {
 
   fail(thrown: unknown): number {
     this.#output.stop();
-    this.#output.sayUnnamedProblems();
+    this.#output.sayUnnamed();
     // Ctrl-C leaves the cursor behind the question.
     if (this.#isAsking) this.#surroundings.stderr.write('\n');
     const known = toSluiceError(thrown);

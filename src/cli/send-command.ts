@@ -140,7 +140,7 @@ class SendRun {
 
   finish(summary: SendSummary): number {
     const { stderr } = this.#surroundings;
-    this.#output.sayUnnamedProblems();
+    this.#output.sayUnnamed();
     const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
     const problems = summary.problems + this.#skipped;
     if (problems > 0) {
@@ -157,7 +157,7 @@ class SendRun {
 
   fail(thrown: unknown): number {
     this.#output.stop();
-    this.#output.sayUnnamedProblems();
+    this.#output.sayUnnamed();
     const known = toSluiceError(thrown);
     const error = known.code === 'interrupted' ? this.#interrupted() : known;
     if (this.#output.json !== null) this.#output.json.error(error);

@@ -24,11 +24,17 @@ export interface Surroundings {
   exit(code: number): never;
 }
 
-export function processSurroundings(): Surroundings {
+/** Those of this process; `releaseStdin` stops reading standard input if anybody has begun to. */
+export function processSurroundings(): Surroundings & { releaseStdin(): void } {
+  let isStdinOpen = false;
   return {
     // Getters, because opening standard input has effects of its own: only a command that reads it may do so.
     get stdin() {
+      isStdinOpen = true;
       return process.stdin;
+    },
+    releaseStdin: () => {
+      if (isStdinOpen) process.stdin.destroy();
     },
     get stdout() {
       return process.stdout;

@@ -35,6 +35,7 @@ export class TransferOutput {
   #ticker: NodeJS.Timeout | undefined;
   #namedProblems = 0;
   #unnamedProblems = 0;
+  #renamed = 0;
   readonly #redraw = (): void => this.#display?.redraw();
 
   constructor(status: TransferStatus, options: TransferOutputOptions, surroundings: Surroundings) {
@@ -96,6 +97,7 @@ export class TransferOutput {
       case 'file':
         this.json?.file(event);
         if (event.status !== 'ok') this.#nameProblem(event);
+        else if (isRenamed(event)) this.#nameRenamed(event);
         break;
     }
   }
@@ -107,10 +109,12 @@ export class TransferOutput {
     else this.#display.note(line);
   }
 
-  /** At the end: how many problems were not named. */
-  sayUnnamedProblems(): void {
+  /** At the end: how many files were not named that should have been. */
+  sayUnnamed(): void {
+    const more = this.#renamed - MAX_NAMED_PROBLEMS;
+    if (more > 0 && !this.#options.isVerbose) this.say(`  … ${more} more were saved under another name`);
     if (this.#unnamedProblems === 0 || this.json !== null) return;
-    this.#surroundings.stderr.write(`  … ${this.#unnamedProblems} more (--verbose names all)\n`);
+    this.#surroundings.stderr.write(`  … ${this.#unnamedProblems} more problems (--verbose names all)\n`);
   }
 
   #tick(): void {
@@ -125,6 +129,13 @@ export class TransferOutput {
 
   #show(): void {
     this.#display?.update(this.#status.snapshot(this.#surroundings.now()));
+  }
+
+  /** Not a problem, but the file is not where it would be looked for. */
+  #nameRenamed({ path, savedAs }: FileEvent): void {
+    this.#renamed += 1;
+    if (this.#renamed > MAX_NAMED_PROBLEMS && !this.#options.isVerbose) return;
+    this.say(`  ${displayPath(path)}: saved as ${displayPath(savedAs ?? path)}, because that name was taken`);
   }
 
   /** Problems are named even with `--quiet`: silence would claim that all went well. */
@@ -148,6 +159,10 @@ const PROBLEM_WORDS: Readonly<Record<FileEvent['status'], string>> = {
   failed: 'could not be read to its end',
   removed: 'disappeared before it was read',
 };
+
+function isRenamed({ path, savedAs }: FileEvent): boolean {
+  return savedAs !== null && savedAs.join('/') !== path.join('/');
+}
 
 export function problemLine({ path, status, error }: FileEvent): string {
   const why = error === null ? '' : `: ${displayName(error.detail === '' ? error.message : error.detail)}`;

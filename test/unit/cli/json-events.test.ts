@@ -41,7 +41,15 @@ describe('the lines', () => {
     json.receiver('r1', 'progress', 3);
     pass(250);
     json.flushReceivers();
-    json.file({ type: 'file', path: ['a', 'b'], sizeBytes: 5, blake3: 'af13', status: 'ok', error: null });
+    json.file({
+      type: 'file',
+      path: ['a', 'b'],
+      savedAs: null,
+      sizeBytes: 5,
+      blake3: 'af13',
+      status: 'ok',
+      error: null,
+    });
     json.sent({ id: 'AAAA', link: SAMPLE_LINK, files: 1, sizeBytes: 5, seconds: 1.5, problems: 0 });
     expect(lines()).toEqual([
       `{"v":1,"type":"link","link":"${SAMPLE_LINK}","id":"AAAA"}`,
@@ -98,10 +106,25 @@ describe('the lines', () => {
     ]);
   });
 
+  test('a file in the folder of a receiver says where', () => {
+    const { json, lines } = rig();
+    const file = { type: 'file', sizeBytes: 1, blake3: null, status: 'ok', error: null } as const;
+    json.file({ ...file, path: ['x', 'a'], savedAs: ['x', 'a (2)'] });
+    expect(JSON.parse(lines()[0]!)).toMatchObject({ path: 'x/a', savedAs: 'x/a (2)' });
+  });
+
   test('a file with a problem says which', () => {
     const { json, lines } = rig();
     const error = new SluiceError('localDisk', 'EACCES');
-    json.file({ type: 'file', path: ['x'], sizeBytes: 0, blake3: null, status: 'skipped', error });
+    json.file({
+      type: 'file',
+      path: ['x'],
+      savedAs: null,
+      sizeBytes: 0,
+      blake3: null,
+      status: 'skipped',
+      error,
+    });
     expect(JSON.parse(lines()[0]!)).toEqual({
       v: 1,
       type: 'file',

@@ -182,11 +182,31 @@ test('files that could not be written are named; exit code 1', async () => {
   const { offer, transfer, exitCode, err } = start({ yes: true });
   await offer();
   const error = new SluiceError('unsafeName', 'CON is a device name.');
-  transfer.emit({ type: 'file', path: ['CON'], sizeBytes: 0, blake3: null, status: 'skipped', error });
+  transfer.emit({
+    type: 'file',
+    path: ['CON'],
+    savedAs: null,
+    sizeBytes: 0,
+    blake3: null,
+    status: 'skipped',
+    error,
+  });
   transfer.end({ ...SUMMARY, problems: 1 });
   expect(await exitCode).toBe(1);
   expect(err()).toContain('  CON: skipped: CON is a device name.\n');
   expect(err()).toContain('[incomplete]');
+});
+
+test('a file saved under another name is told of, and is no problem', async () => {
+  const { offer, transfer, exitCode, err } = start({ yes: true });
+  await offer();
+  const file = { type: 'file', sizeBytes: 1, blake3: null, status: 'ok', error: null } as const;
+  transfer.emit({ ...file, path: ['a.txt'], savedAs: ['a (2).txt'] });
+  transfer.emit({ ...file, path: ['b.txt'], savedAs: ['b.txt'] });
+  transfer.end(SUMMARY);
+  expect(await exitCode).toBe(0);
+  expect(err()).toContain('  a.txt: saved as a (2).txt, because that name was taken\n');
+  expect(err()).not.toContain('b.txt: ');
 });
 
 test.each([

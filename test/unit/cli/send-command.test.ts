@@ -35,7 +35,15 @@ const SUMMARY: SendSummary = {
 
 function fileProblem(number: number): SendEvent {
   const error = new SluiceError('localDisk', 'Permission denied.');
-  return { type: 'file', path: [`f${number}`], sizeBytes: 0, blake3: null, status: 'skipped', error };
+  return {
+    type: 'file',
+    path: [`f${number}`],
+    savedAs: null,
+    sizeBytes: 0,
+    blake3: null,
+    status: 'skipped',
+    error,
+  };
 }
 
 function start(
@@ -119,7 +127,7 @@ describe('problems', () => {
     expect(await exitCode).toBe(1);
     expect(err()).toContain('  f10: skipped');
     expect(err()).not.toContain('  f11: skipped');
-    expect(err()).toContain('  … 212 more');
+    expect(err()).toContain('  … 212 more problems');
   });
 
   test('with --json the last line is the error, with the exit code', async () => {

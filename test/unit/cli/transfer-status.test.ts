@@ -60,7 +60,10 @@ describe('TransferStatus', () => {
   test('counts files and problems', () => {
     const status = new TransferStatus('receive', 'x');
     const file = (state: 'ok' | 'skipped') =>
-      status.handle({ type: 'file', path: ['a'], sizeBytes: 1, blake3: null, status: state, error: null }, 0);
+      status.handle(
+        { type: 'file', path: ['a'], savedAs: null, sizeBytes: 1, blake3: null, status: state, error: null },
+        0,
+      );
     file('ok');
     file('skipped');
     expect(status).toMatchObject({ filesDone: 1, problems: 1 });
