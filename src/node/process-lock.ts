@@ -106,11 +106,15 @@ function bootId(): string {
   }
 }
 
-/** In clock ticks since boot: field 22 of /proc/<pid>/stat, counted behind the name, which may hold anything. */
+/**
+ * In clock ticks since boot: field 22 of /proc/<pid>/stat, counted behind the name, which may hold anything. Field 3 is
+ * the state: a zombie has ended, though its parent may never ask about it (in containers often).
+ */
 function startTimeOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? UNKNOWN;
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return ['Z', 'X'].includes(fields[0] ?? '') ? UNKNOWN : (fields[19] ?? UNKNOWN);
   } catch {
     return UNKNOWN;
   }
