@@ -163,7 +163,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#stream = stream;
     this.#attempt += 1;
     const connection = this.#server.connection;
-    // Repeating `create` is a no-op, so it needs no memory of whether the first one arrived (SPEC 8.1).
+    // Repeating `create` is a no-op, so it needs no memory of whether the first one arrived (SPEC 8.2).
     connection?.send({
       type: 'create',
       stream,

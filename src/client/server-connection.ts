@@ -15,7 +15,7 @@ import {
 import { ConnectionDriver, type MessageTransport, type Timer } from '../runtime/index.ts';
 import type { ClientEnvironment, ClientLimits } from './environment.ts';
 
-/** States of the session (SPEC 4.4). */
+/** States of the session (SPEC 4.6). */
 export type SessionState = 'connecting' | 'ready' | 'draining' | 'backoff' | 'closed' | 'failed';
 
 /** A transfer, or a single question, that uses the connection. All calls come synchronously from the connection. */
