@@ -10,7 +10,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { loadDigester, systemClock } from '../node/index.ts';
+import { loadDigester, refuseUpgrade, systemClock } from '../node/index.ts';
 import { CreditPool, SluiceError } from '../protocol/index.ts';
 import type { Clock, MessageTransport } from '../runtime/index.ts';
 import { openDataFolder } from './data-folder.ts';
@@ -179,9 +179,11 @@ class NodeServer implements SluiceServer {
       if (path !== null) answerRequest(request, response, path);
     };
     const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      if (pathBelow(base, request.url) === '/ws') return this.#upgrades.handle(request, socket, head);
-      // On our own paths nobody else will answer.
-      if (base === '' && httpServer.listenerCount('upgrade') === 1) socket.end(NOT_FOUND);
+      const path = pathBelow(base, request.url);
+      if (path === '/ws') return this.#upgrades.handle(request, socket, head);
+      // On a path of ours nobody else will answer; at the root others may have paths of their own.
+      const isOurs = base !== '' ? path !== null : httpServer.listenerCount('upgrade') === 1;
+      if (isOurs) refuseUpgrade(socket, 404, 'Not found.');
     };
     httpServer.on('request', onRequest);
     httpServer.on('upgrade', onUpgrade);
@@ -263,8 +265,6 @@ class NodeServer implements SluiceServer {
     if (this.#closing !== null) throw new SluiceError('goingAway');
   }
 }
-
-const NOT_FOUND = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
 function listenError(error: Error, port: number): Error {
   const code = 'code' in error ? error.code : null;

@@ -3,6 +3,7 @@ import { connectWebSocket, hashToken, systemClock, systemRandom } from '../../sr
 import {
   Connection,
   type ConnectionEvent,
+  type Create,
   emptyLog,
   encodeTransferHeader,
   type FileEnd,
@@ -12,12 +13,13 @@ import {
   type LogSnapshot,
   type OpenedReceive,
   type OpenedSend,
+  type Outbox,
   SendWindow,
   SluiceError,
   type StateMessage,
   type StreamMessage,
 } from '../../src/protocol/index.ts';
-import { ConnectionDriver } from '../../src/runtime/index.ts';
+import { ConnectionDriver, type MessageTransport } from '../../src/runtime/index.ts';
 import { blake3, digester } from './digester.ts';
 import { dataRecord, emptyManifest, endOf, RECORD_SIZE } from './log-fixtures.ts';
 
@@ -49,8 +51,14 @@ export class TestTransfer {
   }
 }
 
+function createMessage(transfer: TestTransfer, stream: number, expiresMs: number | null): Create {
+  const { id, header, writeToken, readToken } = transfer;
+  return { type: 'create', stream, id, header, writeToken, readTokenHash: hashToken(readToken), expiresMs };
+}
+
 export class TestClient {
   readonly #driver: ConnectionDriver;
+  readonly #transport: MessageTransport;
   readonly #handlers = new Map<number, (event: ConnectionEvent) => void>();
   readonly #changes = new Set<() => void>();
   ended: { readonly error: SluiceError | null; readonly isLocal: boolean } | null = null;
@@ -60,6 +68,7 @@ export class TestClient {
   static async connect(url: string, options: { streamWindowBytes?: number } = {}): Promise<TestClient> {
     const transport = await connectWebSocket(url, new AbortController().signal);
     const client = new TestClient(
+      transport,
       (onEvent) =>
         new ConnectionDriver({
           connection: new Connection({ role: 'client', software: 'test', ...options }, systemClock.now()),
@@ -72,7 +81,11 @@ export class TestClient {
     return client;
   }
 
-  private constructor(drive: (onEvent: (event: ConnectionEvent) => void) => ConnectionDriver) {
+  private constructor(
+    transport: MessageTransport,
+    drive: (onEvent: (event: ConnectionEvent) => void) => ConnectionDriver,
+  ) {
+    this.#transport = transport;
     this.#driver = drive((event) => {
       this.#handle(event);
       this.changed();
@@ -89,6 +102,11 @@ export class TestClient {
 
   close(): void {
     this.#driver.close();
+  }
+
+  /** Past the protocol. */
+  sendRaw(message: string | readonly Uint8Array[]): void {
+    this.#transport.send(message);
   }
 
   /** Something that `until` may look at has changed. */
@@ -134,15 +152,7 @@ export class TestClient {
   }
 
   create(transfer: TestTransfer, expiresMs: number | null = null): Promise<StreamMessage> {
-    return this.ask((stream) => ({
-      type: 'create',
-      stream,
-      id: transfer.id,
-      header: transfer.header,
-      writeToken: transfer.writeToken,
-      readTokenHash: hashToken(transfer.readToken),
-      expiresMs,
-    }));
+    return this.ask((stream) => createMessage(transfer, stream, expiresMs));
   }
 
   #handle(event: ConnectionEvent): void {
@@ -159,8 +169,11 @@ export class TestSender {
   readonly client: TestClient;
   readonly transfer: TestTransfer;
   readonly stream: number;
-  builder: LogBuilder;
-  window: SendWindow;
+  readonly session: Uint8Array;
+  readonly builder: LogBuilder;
+  readonly window: SendWindow;
+  /** So many records go out damaged. */
+  #toDamage = 0;
   opened: OpenedSend | null = null;
   reset: SluiceError | null = null;
   received = 0;
@@ -172,16 +185,17 @@ export class TestSender {
   static async open(
     client: TestClient,
     transfer: TestTransfer,
-    options: { session?: Uint8Array; attempt?: number; from?: TestSender } = {},
+    options: { session?: Uint8Array; attempt?: number; from?: TestSender; isCreating?: boolean } = {},
   ): Promise<TestSender> {
-    const sender = new TestSender(client, transfer, options.from ?? null);
+    const sender = new TestSender(client, transfer, options.from ?? null, options.session);
+    if (options.isCreating) client.connection.send(createMessage(transfer, sender.stream, null));
     client.connection.send({
       type: 'open',
       role: 'send',
       stream: sender.stream,
       id: transfer.id,
       writeToken: transfer.writeToken,
-      session: options.session ?? systemRandom.bytes(16),
+      session: sender.session,
       attempt: options.attempt ?? 1,
       priority: 'normal',
     });
@@ -193,8 +207,14 @@ export class TestSender {
     return sender;
   }
 
-  private constructor(client: TestClient, transfer: TestTransfer, from: TestSender | null) {
+  private constructor(
+    client: TestClient,
+    transfer: TestTransfer,
+    from: TestSender | null,
+    session?: Uint8Array,
+  ) {
     this.client = client;
+    this.session = session ?? from?.session ?? systemRandom.bytes(16);
     this.transfer = transfer;
     this.builder = from?.builder ?? new LogBuilder(transfer.start, transfer.recordSizeBytes, digester);
     this.window = from?.window ?? new SendWindow(transfer.start, 64 * 1024 * 1024);
@@ -228,6 +248,29 @@ export class TestSender {
     this.append(this.builder.seal());
   }
 
+  damageNext(records: number): void {
+    this.#toDamage = records;
+  }
+
+  /** Makes a record that is never sent. */
+  skipRecord(): void {
+    this.builder.manifest(emptyManifest);
+  }
+
+  #outbox(): Outbox {
+    return {
+      nextLength: () => this.window.nextLength(),
+      take: () => {
+        const record = this.window.take();
+        if (this.#toDamage === 0) return record;
+        this.#toDamage -= 1;
+        const damaged = record.slice();
+        damaged[100] = (damaged[100] ?? 0) ^ 8;
+        return damaged;
+      },
+    };
+  }
+
   async untilDurable(): Promise<void> {
     await this.client.until(
       () =>
@@ -252,7 +295,7 @@ export class TestSender {
       this.opened = message;
       this.durable = message.durable;
       this.window.handleOpened(message.durable);
-      this.client.connection.attachOutbox(this.stream, this.window, message.credit);
+      this.client.connection.attachOutbox(this.stream, this.#outbox(), message.credit);
     } else if (message.type === 'nack') {
       this.nacks.push(message.index);
       this.client.connection.abandonPartial(this.stream);
@@ -273,6 +316,8 @@ export class TestSender {
 
 export interface TestReceiverOptions {
   readonly from?: LogPoint | null;
+  /** Goes on with what another receiver has read. */
+  readonly reader?: LogReader;
   /** Take no byte off the stream. */
   readonly isStopped?: boolean;
   /** Called with each chunk before it is read; what it returns is read instead. */
@@ -294,7 +339,12 @@ export class TestReceiver {
   nacks = 0;
   receivedBytes = 0;
   isSealed = false;
+  /** Asks again without an end. */
+  isStubborn = false;
   readonly #options: TestReceiverOptions;
+  #isStopped: boolean;
+  /** Arrived while it was stopped. */
+  readonly #waiting: Uint8Array[] = [];
 
   static async open(
     client: TestClient,
@@ -324,14 +374,26 @@ export class TestReceiver {
     this.client = client;
     this.transfer = transfer;
     this.#options = options;
-    this.reader = new LogReader(transfer.start, transfer.recordSizeBytes, digester, () => {
-      throw new Error('nothing is compressed here');
-    });
+    this.#isStopped = options.isStopped ?? false;
+    this.reader =
+      options.reader ??
+      new LogReader(transfer.start, transfer.recordSizeBytes, digester, () => {
+        throw new Error('nothing is compressed here');
+      });
     this.stream = client.openStream((event) => this.#handle(event));
+  }
+
+  lengthOf(file: number): number {
+    return (this.files.get(file) ?? []).reduce((sum, { length }) => sum + length, 0);
   }
 
   contentOf(file: number): Uint8Array {
     return Buffer.concat(this.files.get(file) ?? []);
+  }
+
+  /** Compares without the diff that `toEqual` would make of megabytes. */
+  hasContent(file: number, content: Uint8Array): boolean {
+    return Buffer.from(content).equals(this.contentOf(file));
   }
 
   async untilSealed(): Promise<void> {
@@ -364,7 +426,20 @@ export class TestReceiver {
 
   #read(arrived: Uint8Array): void {
     this.receivedBytes += arrived.length;
-    if (this.#options.isStopped) return;
+    if (this.#isStopped) return void this.#waiting.push(arrived);
+    this.#take(arrived);
+  }
+
+  /** Takes what has come, and what comes, after it was stopped. */
+  resume(): void {
+    this.#isStopped = false;
+    for (const chunk of this.#waiting.splice(0)) this.#take(chunk);
+    this.client.flush();
+    this.client.changed();
+  }
+
+  #take(arrived: Uint8Array): void {
+    if (this.isStubborn) return this.#nack(0, arrived.length);
     const chunk = this.#options.onChunk?.(arrived) ?? arrived;
     const { records, damagedIndex } = this.reader.read(chunk);
     for (const { item } of records) {
@@ -374,10 +449,13 @@ export class TestReceiver {
         this.files.set(item.file, parts);
       } else if (item.type === 'seal') this.isSealed = true;
     }
-    if (damagedIndex !== null) {
-      this.nacks += 1;
-      this.client.connection.send({ type: 'nack', stream: this.stream, index: damagedIndex });
-    }
-    this.client.connection.consumed(this.stream, chunk.length, systemClock.now());
+    if (damagedIndex !== null) this.#nack(damagedIndex, chunk.length);
+    else this.client.connection.consumed(this.stream, chunk.length, systemClock.now());
+  }
+
+  #nack(index: number, bytes: number): void {
+    this.nacks += 1;
+    this.client.connection.send({ type: 'nack', stream: this.stream, index });
+    this.client.connection.consumed(this.stream, bytes, systemClock.now());
   }
 }

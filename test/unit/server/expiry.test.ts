@@ -1,5 +1,6 @@
 // How transfers end: cancelled, expired, forgotten.
 import { describe, expect, test } from 'vitest';
+import type { TransferDocument } from '../../../src/server/hub/transfer-document.ts';
 import { MemoryLogStore } from '../../../src/server/log/memory-log-store.ts';
 import { codeWhen } from '../../support/errors.ts';
 import { HoldingMetadataStore } from '../../support/holding-metadata-store.ts';
@@ -80,7 +81,7 @@ describe('the end of a transfer', () => {
   });
 
   test('the time of expiry is stored at most once a minute', async () => {
-    const metadata = new HoldingMetadataStore();
+    const metadata = new HoldingMetadataStore<TransferDocument>();
     const rig = await HubRig.start({ metadata });
     const transfer = await rig.create(new RigTransfer());
     const writer = await rig.write(transfer);

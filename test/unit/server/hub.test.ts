@@ -1,5 +1,6 @@
 // The rules of the hub: who may make, open and write a transfer, and what is stored about it.
 import { describe, expect, test } from 'vitest';
+import type { TransferDocument } from '../../../src/server/hub/transfer-document.ts';
 import { codeWhen } from '../../support/errors.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { HoldingMetadataStore } from '../../support/holding-metadata-store.ts';
@@ -121,7 +122,7 @@ describe('epochs', () => {
 
 describe('the seal', () => {
   test('is acknowledged only when the document says so', async () => {
-    const metadata = new HoldingMetadataStore();
+    const metadata = new HoldingMetadataStore<TransferDocument>();
     const rig = await HubRig.start({ metadata });
     const transfer = await rig.create(new RigTransfer());
     const writer = await rig.write(transfer);
@@ -141,7 +142,7 @@ describe('the seal', () => {
   });
 
   test('that was durable when the server died before the document was written is found again', async () => {
-    const metadata = new HoldingMetadataStore();
+    const metadata = new HoldingMetadataStore<TransferDocument>();
     const rig = await HubRig.start({ metadata });
     const transfer = await rig.create(new RigTransfer());
     const writer = await rig.write(transfer);
