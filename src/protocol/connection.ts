@@ -26,6 +26,7 @@ import {
 } from './control-message.ts';
 import { CreditGrant, CreditLimit, CreditPool } from './credit.ts';
 import {
+  DATA_HEADER_BYTES,
   decodeDataMessage,
   encodeFragmentHeader,
   encodeRecordsHeader,
@@ -42,6 +43,7 @@ import {
   HELLO_TIMEOUT_MS,
   LOOP_STALL_MS,
   MAX_CONTROL_QUEUE,
+  MAX_DATA_MESSAGE_BYTES,
   MAX_RECORD_SIZE_BYTES,
 } from './limits.ts';
 import { decodeRecordHeader, RECORD_OVERHEAD_BYTES } from './record.ts';
@@ -114,11 +116,13 @@ interface Stream {
   partial: { readonly record: Uint8Array; readonly index: number; offset: number } | null;
   received: number | null;
   durable: LogPoint | null;
+  /** Bytes consumed when the peer was last told what is durable. */
+  consumedAtDurable: number;
   lastConsumedAt: number;
 }
 
-/** Records of one message: at most this many bytes, so that the message stays within its limit. */
-const MAX_BATCH_BYTES: number = MAX_RECORD_SIZE_BYTES;
+/** Records of one message: at most this many bytes. Holds 1 MiB of content whatever the record size. */
+const MAX_BATCH_BYTES: number = MAX_DATA_MESSAGE_BYTES - DATA_HEADER_BYTES;
 const IDLE_STREAM_MS = 5_000;
 /** About 150 characters each: far below the limit of a control message. */
 const MAX_STREAMS_PER_ACK = 256;
@@ -338,7 +342,13 @@ export class Connection {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     if (ack.received !== undefined) stream.received = ack.received;
-    if (ack.durable !== undefined) stream.durable = ack.durable;
+    if (ack.durable !== undefined) {
+      stream.durable = ack.durable;
+      // A sender that holds what is not durable may be standing still until it hears of it.
+      const { grant, consumedAtDurable } = stream;
+      if (grant !== null && grant.consumedBytes - consumedAtDurable >= grant.dueBytes)
+        this.#isAckUrgent = true;
+    }
     this.#dirtyAcks.add(stream);
   }
 
@@ -523,6 +533,7 @@ export class Connection {
       partial: null,
       received: null,
       durable: null,
+      consumedAtDurable: 0,
       lastConsumedAt: now,
     });
   }
@@ -603,6 +614,7 @@ export class Connection {
       const credit = stream.grant === null ? null : stream.grant.pollLimit();
       if (credit !== null || received !== null || durable !== null)
         streams.push({ stream: id, credit, received, durable });
+      if (durable !== null) stream.consumedAtDurable = stream.grant?.consumedBytes ?? 0;
       stream.received = null;
       stream.durable = null;
     }

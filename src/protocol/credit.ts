@@ -104,9 +104,14 @@ export class CreditGrant {
     else this.#renew();
   }
 
+  /** A quarter of the window, bytes: so much news is worth a message of its own. */
+  get dueBytes(): number {
+    return (this.#floorBytes + this.#extraBytes) / 4;
+  }
+
   /** A quarter of the window can be granted anew: worth telling. */
   get isDue(): boolean {
-    return this.#granted - this.#announced >= (this.#floorBytes + this.#extraBytes) / 4;
+    return this.#granted - this.#announced >= this.dueBytes;
   }
 
   /** The new absolute limit when it is worth telling, else null. */

@@ -14,7 +14,8 @@ const START_BUFFER_BYTES: number = 2 * MIB;
 const MIN_BUFFER_BYTES: number = 64 * KIB;
 const MAX_BUFFER_BYTES: number = 4 * MIB;
 const MIN_MESSAGE_BYTES: number = 16 * KIB;
-const MAX_MESSAGE_BYTES: number = MIB;
+/** Below the limit of a data message (1 MiB + 64 KiB), above 1 MiB of content with the headers of its records. */
+const MAX_MESSAGE_BYTES: number = MIB + 32 * KIB;
 /** Weight of a new sample of the rate. */
 const SMOOTHING = 0.3;
 

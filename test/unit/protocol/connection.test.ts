@@ -15,6 +15,7 @@ import {
   MAX_CONTROL_QUEUE,
   type OutboundMessage,
   PROTOCOL_VERSION,
+  RECORD_OVERHEAD_BYTES,
   SluiceError,
 } from '../../../src/protocol/index.ts';
 import {
@@ -341,6 +342,13 @@ describe('data', () => {
     expect(pair.server.heldBytes(stream)).toBe(bytesIn(messages));
   });
 
+  test('by default a message takes 1 MiB of content, whatever the headers of its records add', () => {
+    const size = 256 * 1024 + RECORD_OVERHEAD_BYTES;
+    const pair = ConnectionPair.ready();
+    pair.openUpload(queueOutbox(Array.from({ length: 8 }, () => new Uint8Array(size))), 0);
+    expect(messagesOf(pair.client, 0).map((message) => bytesIn([message]))).toEqual([4 * size, 4 * size]);
+  });
+
   test('a message is at most maxDataBytes long while records are shorter', () => {
     const records = recordsOf(5, 1_000);
     const size = records[0]!.length;
@@ -600,6 +608,26 @@ describe('acks', () => {
       },
     ]);
     expect(ackOf(pair.server, 1_000)).toEqual([]);
+  });
+
+  test('of what is durable go at once when a quarter of the window became so', () => {
+    const [window, size] = [64_000, 4_096 + RECORD_OVERHEAD_BYTES];
+    const pair = ConnectionPair.ready({}, { streamWindowBytes: window });
+    const records = Array.from({ length: 8 }, () => new Uint8Array(size));
+    const stream = pair.openUpload(queueOutbox(records), 0, 4_096);
+    deliver(messagesOf(pair.client, 0), pair.server, 0);
+    pair.server.acknowledge(stream, { received: 1 });
+    messagesOf(pair.server, 100);
+    // What was consumed is told once; after that only what is durable is news.
+    pair.server.consumed(stream, 4 * size, 101);
+    expect(ackOf(pair.server, 101)).toMatchObject([{ streams: [{ durable: null }] }]);
+    pair.server.acknowledge(stream, { durable: durable(4) });
+    expect(ackOf(pair.server, 101)).toMatchObject([{ streams: [{ durable: { index: 4 } }] }]);
+    pair.server.acknowledge(stream, { durable: durable(5) });
+    expect(ackOf(pair.server, 101)).toEqual([]);
+    expect(ackOf(pair.server, 101 + ACK_INTERVAL_MS)).toMatchObject([
+      { streams: [{ durable: { index: 5 } }] },
+    ]);
   });
 
   test('that the socket does not take raise the alarm once, not again and again', () => {
