@@ -3,8 +3,6 @@ import { formatBytes } from '../../src/cli/quantities.ts';
 import { type ContestantResult, median, rateOf, type ScenarioResult } from './contest.ts';
 import type { BenchReport } from './report-file.ts';
 
-const HEADINGS = ['', 'median', 'all runs', 'x reference', 'CPU s/GB', 'peak memory', ''];
-
 /** The whole report: the machine, and a table per scenario. */
 export function formatReport({ machine, options, commit, measuredAt, scenarios }: BenchReport): string {
   const { cores, processor, system, node, isInMemory, loadBefore } = machine;
@@ -30,8 +28,8 @@ export function formatScenario(scenario: ScenarioResult): string {
     '',
     `skipped: ${reason}`,
   ]);
-  const unit = scenario.unit;
-  const headings = HEADINGS.map((heading) => (heading === 'median' ? unit : heading));
+  const cpu = scenario.unit === 'MB/s' ? 'CPU s/GB' : 'CPU s/10,000 files';
+  const headings = ['', scenario.unit, 'all runs', 'x reference', cpu, 'peak MB', ''];
   return `### ${scenario.title}\n\n${formatTable(headings, [...rows, ...skipped])}`;
 }
 
@@ -48,7 +46,7 @@ function rowOf(result: ContestantResult, scenario: ScenarioResult): string[] {
     hasRate ? formatRate(rate) : '-',
     hasRate ? rates.map(formatRate).join(' ') : '',
     !hasRate || otherRate === null ? '' : name === reference ? 'reference' : (rate / otherRate).toFixed(2),
-    hasRate ? perRole(result, (run, role) => cpuPerGigabyte(run, role)?.toFixed(2)) : '',
+    hasRate ? perRole(result, (run, role) => cpuPerWork(run, role, unit)?.toFixed(2)) : '',
     perRole(result, (run, role) => megabytes(run.usage[role]?.peakRssBytes)),
     failure === null ? extras(result) : `failed: ${failure.slice(0, 100)}`,
   ];
@@ -72,9 +70,11 @@ function perRole(
     .join(', ');
 }
 
-function cpuPerGigabyte({ usage, bytes }: RunOf, role: string): number | undefined {
+/** CPU seconds a GB (10^9), or 10,000 files. */
+function cpuPerWork({ usage, bytes, files }: RunOf, role: string, unit: string): number | undefined {
   const seconds = usage[role]?.cpuSeconds;
-  return seconds === undefined ? undefined : seconds / (bytes / 1e9);
+  const work = unit === 'files/s' ? (files ?? 0) / 10_000 : bytes / 1e9;
+  return seconds === undefined ? undefined : seconds / work;
 }
 
 function megabytes(bytes: number | undefined): string | undefined {

@@ -1,5 +1,4 @@
 /** One sender and one receiver at the same time, with the server between them, and how soon a byte arrives. */
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, write } from '../harness/child.ts';
 import { type Contest, median, type Run, type Scenario } from '../harness/contest.ts';
@@ -87,8 +86,9 @@ async function pieces(sluice: Sluice): Promise<Run> {
     for (let i = 2; i <= PIECES + 1; i++) {
       await sleep(PAUSE_MS);
       const writtenAt = performance.now();
+      const arrival = arrivals.until(i * PIECE_BYTES);
       await write(sender.child, piece);
-      latencies.push((await arrivals.until(i * PIECE_BYTES)) - writtenAt);
+      latencies.push((await arrival) - writtenAt);
     }
     const seconds = (performance.now() - startedAt) / 1000;
     sender.child.process.stdin?.end();
@@ -102,18 +102,18 @@ async function pieces(sluice: Sluice): Promise<Run> {
 
 function countArrivals({ process: { stdout } }: Child): { until(bytes: number): Promise<number> } {
   let count = 0;
-  let arrivedAt = 0;
+  let waiting: { readonly bytes: number; readonly arrival: PromiseWithResolvers<number> } | null = null;
   stdout?.on('data', (chunk: Buffer) => {
     count += chunk.length;
-    arrivedAt = performance.now();
+    if (waiting !== null && count >= waiting.bytes) waiting.arrival.resolve(performance.now());
   });
+  stdout?.on('end', () => waiting?.arrival.reject(new Error('the receiver ended too early')));
   return {
-    until: async (bytes) => {
-      while (count < bytes && stdout !== null) {
-        if (stdout.readableEnded) throw new Error('the receiver ended too early');
-        await Promise.race([once(stdout, 'data'), once(stdout, 'end')]);
-      }
-      return arrivedAt;
+    until: (bytes) => {
+      const arrival = Promise.withResolvers<number>();
+      waiting = { bytes, arrival };
+      if (count >= bytes) arrival.resolve(performance.now());
+      return arrival.promise;
     },
   };
 }
