@@ -9,8 +9,8 @@ import { type LogSnapshot, LogState } from './log-state.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { encodePack, type PackedFile, packLength } from './pack.ts';
 import {
-  decodeRecordHeader,
   DIGEST_BYTES,
+  decodeRecordHeader,
   encodeRecordHeader,
   finishRecord,
   RECORD_HEADER_BYTES,
@@ -59,7 +59,11 @@ export class LogBuilder {
     const plainLength = contentLength + (end === null ? 0 : FILE_END_BYTES);
     if (end !== null) encodeFileEnd(buffer.subarray(RECORD_HEADER_BYTES + contentLength), end);
     const record = buffer.subarray(0, RECORD_OVERHEAD_BYTES + plainLength);
-    return this.#finish(record, { kind: 'data', ...this.#place(file, end), span: contentLength }, plainLength);
+    return this.#finish(
+      record,
+      { kind: 'data', ...this.#place(file, end), span: contentLength },
+      plainLength,
+    );
   }
 
   /** A span of zeros that needs no body. */
@@ -80,10 +84,16 @@ export class LogBuilder {
 
   seal(): Uint8Array {
     const { index, endedFiles, contentBytes, chain } = this.#state;
-    return this.#fromPlain({ kind: 'seal' }, encodeSeal({ records: index, files: endedFiles, contentBytes, chain }));
+    return this.#fromPlain(
+      { kind: 'seal' },
+      encodeSeal({ records: index, files: endedFiles, contentBytes, chain }),
+    );
   }
 
-  #place(file: number, end: FileEnd | null): Pick<RecordHeaderFields, 'file' | 'offset' | 'isFirst' | 'isLast'> {
+  #place(
+    file: number,
+    end: FileEnd | null,
+  ): Pick<RecordHeaderFields, 'file' | 'offset' | 'isFirst' | 'isLast'> {
     const offset = this.#state.nextOffsetOf(file);
     return { file, offset: offset ?? 0, isFirst: offset === null, isLast: end !== null };
   }

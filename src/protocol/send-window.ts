@@ -6,9 +6,10 @@
  * Memory: `heldBytes` is bounded by the caller, which appends only while `hasRoom`; at most `windowBytes` plus one
  * batch.
  */
+
+import { equalBytes } from './byte-order.ts';
 import type { Outbox } from './connection.ts';
 import type { LogPoint } from './control-message.ts';
-import { equalBytes } from './byte-order.ts';
 import { SluiceError } from './sluice-error.ts';
 
 interface HeldRecord {
@@ -93,7 +94,10 @@ export class SendWindow implements Outbox {
    */
   handleOpened(durable: LogPoint): void {
     if (durable.index < this.#base.index) {
-      throw new SluiceError('dataLost', `It had acknowledged ${this.#base.index} records and has ${durable.index}.`);
+      throw new SluiceError(
+        'dataLost',
+        `It had acknowledged ${this.#base.index} records and has ${durable.index}.`,
+      );
     }
     this.handleDurable(durable);
     this.#next = this.#base.index;
@@ -140,7 +144,9 @@ export class SendWindow implements Outbox {
   }
 
   nextLength(): number {
-    return this.#isOpen && !this.#isPaused ? (this.#held[this.#next - this.#base.index]?.bytes.length ?? 0) : 0;
+    return this.#isOpen && !this.#isPaused
+      ? (this.#held[this.#next - this.#base.index]?.bytes.length ?? 0)
+      : 0;
   }
 
   take(): Uint8Array {

@@ -38,12 +38,10 @@ type Input =
 const stream = fc.constantFrom(1, 2, 3, 4);
 const ofPeer: fc.Arbitrary<Input> = fc.oneof(
   fc.record({ type: fc.constant('text' as const), text: fc.constantFrom(...texts) }),
-  fc
-    .record({ text: fc.constantFrom(...texts), changes: mutations })
-    .map(({ text, changes }) => ({
-      type: 'text' as const,
-      text: Buffer.from(mutate(Buffer.from(text), changes)).toString(),
-    })),
+  fc.record({ text: fc.constantFrom(...texts), changes: mutations }).map(({ text, changes }) => ({
+    type: 'text' as const,
+    text: Buffer.from(mutate(Buffer.from(text), changes)).toString(),
+  })),
   fc.record({ type: fc.constant('text' as const), text: fc.string({ maxLength: 200 }) }),
   fc
     .record({ valid: fc.constantFrom(...datas), changes: mutations })
