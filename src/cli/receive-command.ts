@@ -72,6 +72,7 @@ class ReceiveRun {
   readonly #status = new TransferStatus('receive', '');
   readonly #toStdout: boolean;
   #isAsking = false;
+  #askedMs = 0;
 
   constructor(options: ReceiveCommandOptions, surroundings: Surroundings) {
     const { stdout, stderr } = surroundings;
@@ -112,7 +113,7 @@ class ReceiveRun {
     const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.offer.catch(() => {});
-    transfer.on((event) => this.#handle(event));
+    const forget = transfer.on((event) => this.#handle(event));
     const stopListening = stopOnInterrupt(
       transfer,
       { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
@@ -122,6 +123,8 @@ class ReceiveRun {
       return await transfer.done;
     } finally {
       clearTimeout(connecting);
+      // Closing its streams may still cause events; the result has been told by then.
+      forget();
       stopListening();
       this.#output.stop();
     }
@@ -129,8 +132,10 @@ class ReceiveRun {
 
   finish(summary: ReceiveSummary): number {
     this.#output.sayUnnamed();
-    const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace(summary)}`;
-    const where = this.#toStdout ? '' : ` Saved in ${this.#shownFolder()}`;
+    // The time somebody took to answer says nothing about the network.
+    const seconds = Math.max(0, summary.seconds - this.#askedMs / 1000);
+    const what = `${filesAndBytes(summary.files, summary.sizeBytes)} ${pace({ ...summary, seconds })}`;
+    const where = this.#toStdout ? '' : `\nSaved to ${this.#shownFolder()}`;
     if (summary.problems > 0) {
       const error = incomplete(summary.problems);
       this.#output.say(`Received ${what}.${where}`);
@@ -138,7 +143,7 @@ class ReceiveRun {
       else writeError(this.#surroundings.stderr, error, false);
       return error.exitCode;
     }
-    this.#output.say(`Done. ${what}, checksums verified.${where}`);
+    this.#output.say(`Done. ${what}. Checksums verified.${where}`);
     this.#output.json?.received(summary, this.#toStdout ? null : this.#options.output);
     return 0;
   }
@@ -146,10 +151,9 @@ class ReceiveRun {
   fail(thrown: unknown): number {
     this.#output.stop();
     this.#output.sayUnnamed();
-    // Ctrl-C leaves the cursor behind the question.
-    if (this.#isAsking) this.#surroundings.stderr.write('\n');
     const known = toSluiceError(thrown);
     const error = known.code === 'interrupted' ? this.#interrupted() : known;
+    if (error.code === 'interrupted') this.#output.endLine(this.#isAsking);
     if (this.#output.json !== null) this.#output.json.error(error);
     // Whoever reads our output has gone on purpose (`| head`).
     else if (error.code !== 'brokenPipe') writeError(this.#surroundings.stderr, error, this.#options.verbose);
@@ -185,15 +189,18 @@ class ReceiveRun {
   async #ask(freeBytes: number | null): Promise<boolean> {
     const { stdin, stderr } = this.#surroundings;
     const free = freeBytes === null ? '' : ` (${formatBytes(freeBytes)} free)`;
+    const askedAtMs = this.#surroundings.now();
     this.#isAsking = true;
     const isAccepted = await confirm(`Save to ${this.#shownFolder()}${free}?`, stdin, stderr);
     this.#isAsking = false;
+    this.#askedMs = this.#surroundings.now() - askedAtMs;
     return isAccepted;
   }
 
   #shownFolder(): string {
     const { output } = this.#options;
-    return output === '.' ? 'this folder' : displayName(output);
+    if (output === '.') return 'this folder';
+    return displayName(output.endsWith('/') ? output : `${output}/`);
   }
 
   #interrupted(): SluiceError {

@@ -123,7 +123,7 @@ class SendRun {
     const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.link.catch(() => {});
-    transfer.on((event) => this.#handle(event));
+    const forget = transfer.on((event) => this.#handle(event));
     const stopListening = stopOnInterrupt(
       transfer,
       { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
@@ -133,6 +133,8 @@ class SendRun {
       return await transfer.done;
     } finally {
       clearTimeout(connecting);
+      // Closing its streams may still cause events; the result has been told by then.
+      forget();
       stopListening();
       this.#output.stop();
     }
@@ -160,6 +162,7 @@ class SendRun {
     this.#output.sayUnnamed();
     const known = toSluiceError(thrown);
     const error = known.code === 'interrupted' ? this.#interrupted() : known;
+    if (error.code === 'interrupted') this.#output.endLine(false);
     if (this.#output.json !== null) this.#output.json.error(error);
     else writeError(this.#surroundings.stderr, error, this.#options.verbose);
     return error.exitCode;
@@ -196,7 +199,10 @@ class SendRun {
     if (this.#id === null) return new SluiceError('interrupted', 'Nothing was sent.');
     const { durableBytes, totalBytes } = this.#status;
     const of = totalBytes === null ? '' : ` of ${formatBytes(totalBytes)}`;
-    const safe = `${formatBytes(durableBytes)}${of} are safe on the server until ${this.#keptUntil()}.`;
+    const safe =
+      durableBytes === 0
+        ? 'Nothing is safe on the server yet.'
+        : `${formatBytes(durableBytes)}${of} are safe on the server until ${this.#keptUntil()}.`;
     const program = programName(this.#surroundings.env);
     const hint =
       this.#paths[0] === '-'
@@ -219,10 +225,6 @@ class SendRun {
   }
 
   #endAtOnce(): never {
-    this.#output.stop();
-    const error = this.#interrupted();
-    if (this.#output.json !== null) this.#output.json.error(error);
-    else writeError(this.#surroundings.stderr, error, false);
-    this.#surroundings.exit(error.exitCode);
+    return this.#surroundings.exit(this.fail(new SluiceError('interrupted')));
   }
 }

@@ -109,6 +109,12 @@ export class TransferOutput {
     else this.#display.note(line);
   }
 
+  /** After Ctrl-C: its echo stays on the line of the cursor, unless a live display was drawn over it. */
+  endLine(isAsking: boolean): void {
+    const { stderr } = this.#surroundings;
+    if (stderr.isTTY === true && (isAsking || !this.#options.mayDraw)) stderr.write('\n');
+  }
+
   /** At the end: how many files were not named that should have been. */
   sayUnnamed(): void {
     const more = this.#renamed - MAX_NAMED_PROBLEMS;

@@ -57,6 +57,8 @@ export class TransferStatus {
       case 'state':
         this.state = event.state;
         this.#attempt = event.attempt;
+        // Receivers get new ids when the server was restarted; those still there are told of again.
+        if (event.state === 'reconnecting') this.#liveReceivers.clear();
         break;
       case 'progress':
         this.countedBytes = 'sentBytes' in event ? event.sentBytes : event.receivedBytes;

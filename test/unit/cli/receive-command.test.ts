@@ -76,7 +76,7 @@ describe('asking', () => {
     expect(err()).toMatch(/holiday: 2 files, 3\.00 kB.*a\.jpg.*Save to this folder \(.* free\)\? \[Y\/n\] /s);
     transfer.end(SUMMARY);
     expect(await exitCode).toBe(0);
-    expect(err()).toContain('Done. 2 files, 3.00 kB in 0.5 s, checksums verified. Saved in this folder');
+    expect(err()).toContain('. Checksums verified.\nSaved to this folder\n');
     expect(out()).toBe('');
   });
 
@@ -159,7 +159,7 @@ describe('free space', () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const { offer, err, exitCode } = start({ output: join(folder, 'a/b') }, { isTTY: true, input: 'n\n' });
     await offer();
-    expect(err()).toMatch(/Save to .*\/a\/b \(\d.* free\)\?/);
+    expect(err()).toMatch(/Save to .*\/a\/b\/ \(\d.* free\)\?/);
     await exitCode;
   });
 });
@@ -173,7 +173,7 @@ describe('interrupted', () => {
     transfer.fail(new SluiceError('interrupted'));
     expect(await exitCode).toBe(130);
     expect(err()).toContain(
-      `sluice: Interrupted. 1.00 kB of 3.00 kB are kept in x.\n  To go on: sluice receive '${SAMPLE_LINK}'\n`,
+      `sluice: Interrupted. 1.00 kB of 3.00 kB are kept in x/.\n  To go on: sluice receive '${SAMPLE_LINK}'\n`,
     );
   });
 });

@@ -57,6 +57,15 @@ describe('TransferStatus', () => {
     expect(status.snapshot(0).receivers).toEqual({ live: 0, done: 1 });
   });
 
+  test('receivers from before a reconnect are not counted twice', () => {
+    const status = new TransferStatus('send', 'x');
+    status.handle({ type: 'receiver', receiverId: 'a', event: 'joined', receivedBytes: 0 }, 0);
+    status.handle({ type: 'state', state: 'reconnecting', attempt: 1 }, 0);
+    status.handle({ type: 'state', state: 'sending', attempt: 0 }, 0);
+    status.handle({ type: 'receiver', receiverId: 'new id of a', event: 'joined', receivedBytes: 0 }, 0);
+    expect(status.snapshot(0).receivers).toEqual({ live: 1, done: 0 });
+  });
+
   test('counts files and problems', () => {
     const status = new TransferStatus('receive', 'x');
     const file = (state: 'ok' | 'skipped') =>
