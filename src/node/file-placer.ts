@@ -199,16 +199,22 @@ export class FilePlacer {
 
   #skip(candidate: Candidate): void {
     candidate.isOver = true;
-    unlinkSync(candidate.file.location);
     candidate.file.settle({ type: 'skipped' });
+    this.#discard(candidate.file.location);
+  }
+
+  /** What became of the file must be on record first: a part that is gone says that it got its name. */
+  #discard(location: string): void {
+    this.#options.journal.flush();
+    unlinkSync(location);
   }
 
   #giveUp(candidate: Candidate, error: unknown): void {
     candidate.isOver = true;
     const { entry, location, settle } = candidate.file;
     if (error instanceof SluiceError) {
-      unlinkSync(location);
       settle({ type: 'refused', error });
+      this.#discard(location);
     } else {
       settle({
         type: 'failed',

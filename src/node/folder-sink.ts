@@ -15,7 +15,6 @@ import { displayPath } from '../protocol/display-name.ts';
 import {
   type Digester,
   type FileEnd,
-  type FileStatus,
   type LogPoint,
   type LogSnapshot,
   type ManifestEntry,
@@ -29,24 +28,12 @@ import { DiskPace } from './disk-pace.ts';
 import { type ConflictRule, FilePlacer, type Placement } from './file-placer.ts';
 import { settleFolders } from './folder-metadata.ts';
 import { PartFile } from './part-file.ts';
-import type { JournalState, Path } from './sink-journal.ts';
-import { markPlaced } from './sink-journal.ts';
+import { type SinkFile, statusError } from './sink-file.ts';
+import { type JournalState, markPlaced, type Path } from './sink-journal.ts';
 import { applyMetadata, writeSmallFile } from './small-file.ts';
 import { isStagingName, type Renamed, StagingFolder } from './staging-folder.ts';
 import { localDiskError } from './system-error.ts';
 import { TargetFolder } from './target-folder.ts';
-
-/** What became of one file. `error` is null for `ok`, and for `skipped` because its name was taken. */
-export interface SinkFile {
-  /** As the sender announced it. */
-  readonly path: Path;
-  /** Below the receive folder; null when it is not there. */
-  readonly savedAs: Path | null;
-  readonly sizeBytes: number;
-  readonly blake3: Uint8Array | null;
-  readonly status: FileStatus | 'skipped';
-  readonly error: SluiceError | null;
-}
 
 export interface FolderSinkOptions {
   /** Created with its parents when missing. */
@@ -212,6 +199,7 @@ export class FolderSink implements TransferSink {
     await this.#packs;
     await this.#placer.settled();
     if (this.#failure !== null) throw this.#failure;
+    this.#checkAllCame();
     try {
       const { folders, created } = this.#state;
       settleFolders([...folders.values()], created, this.#target, this.#placer, (entry, error) =>
@@ -414,6 +402,14 @@ export class FolderSink implements TransferSink {
     });
   }
 
+  /** The seal has matched, so a file that is neither here nor given up means that we lost track of it. */
+  #checkAllCame(): void {
+    const [lost] = this.#state.entries.values();
+    if (lost === undefined) return;
+    this.#checkpoints.forget();
+    throw new SluiceError('integrity', `${displayPath(lost.path)} is missing.`);
+  }
+
   #noteCreated(path: Path): void {
     this.#state.created.push(path);
     this.#staging.journal.created(path);
@@ -444,8 +440,4 @@ export class FolderSink implements TransferSink {
 function systemPlatform(): SafePathPlatform {
   if (process.platform === 'win32') return 'windows';
   return process.platform === 'darwin' ? 'macos' : 'posix';
-}
-
-function statusError(status: FileStatus): SluiceError {
-  return new SluiceError('sourceChanged', `The sender says: ${status}.`);
 }

@@ -10,9 +10,9 @@
  * It knows nothing of connections. The secret and the write token stand in transfer.json and nowhere else.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   decodeBase64Url,
   decodeEntry,
@@ -133,6 +133,7 @@ export class SenderJournal implements SendJournal {
       const lock = takeLock(join(folder, 'lock'));
       if (lock === null) throw new SluiceError('localDisk', 'The journal of a new transfer is in use.');
       await writeStored(folder, stored);
+      await syncFolder(dirname(folder));
       return new SenderJournal(folder, lock, stored, []);
     } catch (error) {
       throw localDiskError(error, `Writing the journal ${folder}`);
@@ -180,7 +181,10 @@ export class SenderJournal implements SendJournal {
   /** Resolves when the lines are synced. @throws SluiceError `localDisk`. */
   async append(files: readonly JournaledFile[]): Promise<void> {
     try {
-      this.#handle ??= await open(join(this.#folder, 'files.jsonl'), 'a', 0o600);
+      if (this.#handle === null) {
+        this.#handle = await open(join(this.#folder, 'files.jsonl'), 'a', 0o600);
+        await syncFolder(this.#folder);
+      }
       const lines = files.map(
         ({ entry, origin }) => `${JSON.stringify({ entry: encodeEntry(entry), origin })}\n`,
       );
@@ -289,32 +293,53 @@ async function writeStored(folder: string, stored: StoredTransfer): Promise<void
     await handle.close();
   }
   await rename(`${path}.new`, path);
-  const parent = await open(folder, 'r');
+  await syncFolder(folder);
+}
+
+/** Makes the names in a folder survive a power cut. Windows cannot open folders, and need not. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
   try {
-    await parent.sync();
+    await handle.sync();
   } finally {
-    await parent.close();
+    await handle.close();
   }
 }
 
-/** A torn last line was never announced to a server. */
+/**
+ * Reads what was announced and cuts off a line that was not finished: it was never announced to a server, and what is
+ * appended behind it would be lost with it.
+ */
 async function readFiles(folder: string): Promise<JournaledFile[]> {
-  let text: string;
+  const path = join(folder, 'files.jsonl');
+  let bytes: Buffer;
   try {
-    text = await readFile(join(folder, 'files.jsonl'), 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     if (isMissing(error)) return [];
     throw localDiskError(error, `Reading the journal ${folder}`);
   }
   const files: JournaledFile[] = [];
-  for (const line of text.split('\n').slice(0, MAX_FILES)) {
-    if (line === '') continue;
-    try {
-      const { entry, origin } = JSON.parse(line) as { entry: unknown; origin: JournaledFile['origin'] };
-      files.push({ entry: decodeEntry(entry), origin });
-    } catch {
-      break;
-    }
+  let goodBytes = 0;
+  for (let end = bytes.indexOf(NEWLINE); end >= 0 && files.length < MAX_FILES; ) {
+    const file = parseFile(bytes.toString('utf8', goodBytes, end));
+    if (file === null) break;
+    files.push(file);
+    goodBytes = end + 1;
+    end = bytes.indexOf(NEWLINE, goodBytes);
   }
+  if (goodBytes < bytes.length) await truncate(path, goodBytes);
   return files;
+}
+
+const NEWLINE = 0x0a;
+
+function parseFile(line: string): JournaledFile | null {
+  try {
+    const { entry, origin } = JSON.parse(line) as { entry: unknown; origin: JournaledFile['origin'] };
+    return { entry: decodeEntry(entry), origin };
+  } catch {
+    return null;
+  }
 }

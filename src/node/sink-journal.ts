@@ -10,6 +10,7 @@
  * {"m":["photos","a"]}               a folder was created by us
  * {"i":[[7,["photos","a","x"]]]}     files are about to get these names: written before they get them
  * {"d":[[7,4096]]}                   files are in their place, with their sizes
+ * {"n":[7]}                          a former run did not come to give them those names
  * {"p":[8]}                          files that will never be: refused, failed, unwanted
  * {"c":{...}} or {"c":null}          everything below this point is in the files; null = nothing is
  * ```
@@ -62,6 +63,7 @@ interface Line {
   readonly t?: unknown;
   readonly m?: unknown;
   readonly i?: unknown;
+  readonly n?: unknown;
   readonly d?: unknown;
   readonly p?: unknown;
   readonly c?: unknown;
@@ -128,6 +130,12 @@ export class SinkJournal {
     if (files.length > 0) this.#append({ d: files });
   }
 
+  /** Is with the operating system when this returns. */
+  voidIntents(files: readonly number[]): void {
+    if (files.length > 0) this.#append({ n: files });
+    this.flush();
+  }
+
   dropped(file: number): void {
     this.#append({ p: [file] });
   }
@@ -144,6 +152,7 @@ export class SinkJournal {
     let path: Path | null = null;
     this.#eachLine((line) => {
       for (const [number, name] of pairs(line.i)) if (number === file && isPath(name)) path = name;
+      if (Array.isArray(line.n) && line.n.includes(file)) path = null;
       return true;
     });
     return path;
@@ -247,6 +256,7 @@ function applyLine(state: JournalState, line: Line): void {
   if (isPath(top) && top.length === 2) state.topLevel.set(top[0] ?? '', top[1] ?? '');
   if (isPath(line.m)) state.created.push(line.m);
   for (const [file, path] of pairs(line.i)) if (isPath(path)) state.intents.set(Number(file), path);
+  if (Array.isArray(line.n)) for (const file of line.n) state.intents.delete(Number(file));
   for (const [file, sizeBytes] of pairs(line.d)) {
     markPlaced(state, Number(file), Number(sizeBytes));
   }

@@ -85,17 +85,23 @@ export class StagingFolder {
 
   /** A file whose name was written down either got it, then its part is gone or the same file, or it did not. */
   #settleIntents(): void {
+    const unplaced: number[] = [];
     for (const [file, path] of this.state.intents) {
       const part = lstatExact(this.locationOf(file));
       const place = lstatExact(`${this.#target.root.base}/${path.join('/')}`);
       const isLinked = part !== null && place !== null && part.ino === place.ino && part.dev === place.dev;
-      if (part !== null && !isLinked) continue;
+      if (part !== null && !isLinked) {
+        unplaced.push(file);
+        continue;
+      }
       if (isLinked) this.#remove(`${file}.part`);
       const sizeBytes = Number(place?.size ?? 0);
       markPlaced(this.state, file, sizeBytes);
       this.journal.placed([[file, sizeBytes]]);
     }
     this.state.intents.clear();
+    // Before their parts are removed: a part that is gone tells the next run that the file got its name.
+    this.journal.voidIntents(unplaced);
   }
 
   /** Only files that were open at the checkpoint go on; all others begin again. Without all of them nothing goes on. */

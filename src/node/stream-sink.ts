@@ -15,7 +15,7 @@ import {
   SluiceError,
 } from '../protocol/index.ts';
 import type { SinkDone, SinkResume, SinkTotals, TransferSink } from '../runtime/index.ts';
-import type { SinkFile } from './folder-sink.ts';
+import { type SinkFile, statusError } from './sink-file.ts';
 import { systemCode } from './system-error.ts';
 
 export interface StreamSinkOptions {
@@ -140,7 +140,7 @@ function rewritten(): SluiceError {
 }
 
 function problemOf(end: FileEnd, blake3: Uint8Array): SluiceError | null {
-  if (end.status !== 'ok') return new SluiceError('sourceChanged', `The sender says: ${end.status}.`);
+  if (end.status !== 'ok') return statusError(end.status);
   return equalBytes(end.blake3, blake3)
     ? null
     : new SluiceError('integrity', 'The content does not match its BLAKE3.');

@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadDigester } from '../../../src/node/blake3.ts';
-import { FolderSink, type FolderSinkOptions, type SinkFile } from '../../../src/node/folder-sink.ts';
+import { FolderSink, type FolderSinkOptions } from '../../../src/node/folder-sink.ts';
+import type { SinkFile } from '../../../src/node/sink-file.ts';
 import type { FileStatus, LogSnapshot, ManifestEntry, SluiceError } from '../../../src/protocol/index.ts';
 
 const digester = await loadDigester();
