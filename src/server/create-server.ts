@@ -65,6 +65,8 @@ export interface SluiceServer {
    */
   attach(httpServer: Server, options?: AttachOptions): () => void;
   stats(): ServerStats;
+  /** Bytes that can still be stored, or null when unknown. */
+  freeBytes(): Promise<number | null>;
   /**
    * Stops: no new streams, everything received is committed, connections end with `goingAway`, stores are closed.
    * May be called more than once.
@@ -159,11 +161,18 @@ class NodeServer implements SluiceServer {
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
     });
-    this.attach(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(listenError(error, port)));
-      server.listen({ host, port }, resolve);
-    });
+    const detach = this.attach(server);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port }, resolve);
+      });
+    } catch (error) {
+      detach();
+      throw listenError(error, port);
+    }
+    // Later ones, such as too many open files, concern single connections.
+    server.on('error', (error) => this.#parts.logger.error({ error: error.message }, 'the socket failed'));
     this.#ownServers.push(server);
     const address = server.address() as AddressInfo;
     const url = this.#publicUrl ?? `http://${urlHost(host, address)}:${address.port}`;
@@ -200,6 +209,10 @@ class NodeServer implements SluiceServer {
     let streams = 0;
     for (const session of this.#sessions) streams += session.streamCount;
     return { ...this.#parts.hub.stats(), connections: this.#sessions.size, streams };
+  }
+
+  freeBytes(): Promise<number | null> {
+    return this.#parts.stores.logs.freeBytes();
   }
 
   close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
@@ -266,8 +279,8 @@ class NodeServer implements SluiceServer {
   }
 }
 
-function listenError(error: Error, port: number): Error {
-  const code = 'code' in error ? error.code : null;
+function listenError(error: unknown, port: number): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
   return code === 'EADDRINUSE' ? new SluiceError('addressInUse', `Port ${port}.`, { cause: error }) : error;
 }
 

@@ -289,7 +289,7 @@ export class Transfer {
 
   #handleDurable(snapshot: LogSnapshot): void {
     if (snapshot.isSealed) {
-      this.#sealing ??= this.#seal(snapshot);
+      this.#sealing ??= this.#seal(snapshot).catch((error: unknown) => this.#report(error, 'sealing failed'));
       return;
     }
     this.#writer?.handleDurable(snapshot);
