@@ -18,8 +18,8 @@ export default defineConfig({
       project('simulation'),
       project('conformance'),
       project('fuzz', { testTimeout: 30_000 }),
-      project('e2e', { testTimeout: 60_000 }),
-      project('long', { testTimeout: 15 * 60_000 }),
+      project('e2e', { testTimeout: 120_000 }),
+      project('long', { testTimeout: 15 * 120_000 }),
     ],
   },
 });

@@ -41,6 +41,8 @@ const REOPEN_AFTER_MS = 1_000;
 /** Without data for so long, the sender is what we wait for. */
 const QUIET_MS = 1_000;
 const PROGRESS_MS = 100;
+/** Streams given up because a record stayed damaged; one more ends the transfer. */
+const MAX_DAMAGED_STREAMS = 3;
 /** Files of the offer that are remembered to be shown. */
 const MAX_OFFERED_FILES = 10_000;
 
@@ -67,6 +69,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   #expiresAtMs = 0;
   #state: Activity = 'connecting';
   #isOver = false;
+  #damagedStreams = 0;
   #quietTimer: Timer | null = null;
   #waitTimer: Timer | null = null;
   #manifest: Omit<Manifest, 'entries'> = { name: null, message: null, totalFiles: null, totalBytes: null };
@@ -173,7 +176,13 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     }
     if (this.#decision === 'accepted') this.#setState('receiving');
     const stream = this.#stream;
-    this.#guard(() => this.#intake?.read(chunk, stream));
+    this.#guard(() => {
+      try {
+        this.#intake?.read(chunk, stream);
+      } catch (error) {
+        this.#handleUnreadable(SluiceError.from(error), stream);
+      }
+    });
   }
 
   handleAck(_received: number | null, durable: LogPoint | null): void {
@@ -285,6 +294,15 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       },
       isMismatch ? 0 : (error.retryAfterMs ?? REOPEN_AFTER_MS),
     );
+  }
+
+  /** A record that stays damaged however often it is asked for: a new stream reads it anew from the server's disk. */
+  #handleUnreadable(error: SluiceError, stream: number): void {
+    this.#damagedStreams += 1;
+    if (error.code !== 'digestMismatch' || this.#damagedStreams > MAX_DAMAGED_STREAMS) throw error;
+    this.#server.dropStream(stream);
+    this.#server.connection?.resetStream(stream, error);
+    this.#handleReset(error);
   }
 
   #rewind(): void {

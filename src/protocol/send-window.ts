@@ -33,6 +33,8 @@ export class SendWindow implements Outbox {
   #durableContentBytes: number;
   #isOpen = false;
   #isPaused = false;
+  /** Records below this went out twice: a socket may still hold them when they are durable. */
+  #repeatedBelow = 0;
 
   /** `from` is the durable point the log goes on from; `contentBytes` what it holds up to there. */
   constructor(
@@ -112,10 +114,10 @@ export class SendWindow implements Outbox {
     if (last === undefined || !equalBytes(last.chain, durable.chain)) {
       throw new SluiceError('conflict', 'The server holds other records than this sender sent.');
     }
-    for (const { bytes, contentBytes } of this.#held.slice(0, count)) {
+    for (const [i, { bytes, contentBytes }] of this.#held.slice(0, count).entries()) {
       this.#heldBytes -= bytes.length;
       this.#durableContentBytes = contentBytes;
-      this.#onRelease(bytes);
+      if (this.#base.index + i >= this.#repeatedBelow) this.#onRelease(bytes);
     }
     this.#held = this.#held.slice(count);
     this.#base = durable;
@@ -125,6 +127,7 @@ export class SendWindow implements Outbox {
   /** Go back to `index`. @throws SluiceError `conflict` when that record is gone: it was durable. */
   handleNack(index: number): void {
     if (index < this.#base.index) throw new SluiceError('conflict', `Record ${index} was durable already.`);
+    if (index < this.#next) this.#repeatedBelow = this.#next;
     this.#next = Math.min(this.#next, index);
   }
 

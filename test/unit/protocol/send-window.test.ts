@@ -174,3 +174,18 @@ describe('NACK', () => {
     expect(drain(window)).toEqual([3]);
   });
 });
+
+test('a record that went out twice is not released: a socket may still hold its bytes', () => {
+  const released: Uint8Array[] = [];
+  const start = { index: 0, chain: new Uint8Array(32) };
+  const window = new SendWindow(start, 1_000, (record) => released.push(record));
+  const chains = [1, 2].map((value) => new Uint8Array(32).fill(value));
+  for (const chain of chains) window.append(new Uint8Array(10), chain);
+  window.handleOpened(start);
+  window.take();
+  window.handleNack(0);
+  window.take();
+  window.take();
+  window.handleDurable({ index: 2, chain: chains[1] as Uint8Array });
+  expect(released).toHaveLength(1);
+});
