@@ -1,6 +1,7 @@
 /**
- * Decides when the newest checkpoint goes into the journal: at most once a second or per 64 MiB, because what lies behind it is
- * only received again after a crash. With `fsync` the files it speaks of reach the disk before it does.
+ * Decides when the newest checkpoint goes into the journal: at most once a second or per 64 MiB, because what
+ * lies behind it is only received again after a crash. With `fsync` the files it speaks of reach the disk
+ * before it does.
  */
 import { fdatasync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -46,7 +47,9 @@ export class CheckpointWriter {
     else this.#timer ??= setTimeout(() => this.#write(), waitMs).unref();
   }
 
-  /** The log went back below what may have been written down: until the next checkpoint nothing is remembered. */
+  /**
+   * The log went back below what may have been written down: until the next checkpoint nothing is remembered.
+   */
   reset(): void {
     this.#newest = null;
     this.#journal.checkpoint(null);

@@ -1,8 +1,9 @@
 /**
- * Decides whether small operations on files may block. In the page cache one takes microseconds, several times less than
- * handing it to another thread and waiting; ten thousand small files feel that. On a disk that has to fetch, several at once in
- * threads are faster; on one that sleeps, or a network that hangs, a blocked event loop would look dead to its peers. So each
- * blocking operation is timed, and one that took long sends the next ones through threads.
+ * Decides whether small operations on files may block. In the page cache one takes microseconds, several
+ * times less than handing it to another thread and waiting; ten thousand small files feel that. On a disk
+ * that has to fetch, several at once in threads are faster; on one that sleeps, or a network that hangs, a
+ * blocked event loop would look dead to its peers. So each blocking operation is timed, and one that took
+ * long sends the next ones through threads.
  */
 
 /** An operation that took this long was no cache hit, ms; so many after it go through threads. */

@@ -1,4 +1,7 @@
-/** Reads the bytes of sources: files by position, streams as they come. Which files there are is for file-source.ts. */
+/**
+ * Reads the bytes of sources: files by position, streams as they come. Which files there are is for
+ * file-source.ts.
+ */
 import { type BigIntStats, closeSync, constants, fstat, fstatSync, openSync, readSync, readv } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -81,7 +84,9 @@ function readSmallFileNow(file: FileToRead): { content: Uint8Array; status: Read
   }
 }
 
-/** Without `O_NONBLOCK` a pipe that took the place of a file would hold us for ever. Windows has neither flag. */
+/**
+ * Without `O_NONBLOCK` a pipe that took the place of a file would hold us for ever. Windows has neither flag.
+ */
 function flagsFor({ isNamed }: FileToRead): number {
   return constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (isNamed ? 0 : (constants.O_NOFOLLOW ?? 0));
 }
@@ -155,8 +160,9 @@ const REMOVED: ByteSource = {
 };
 
 /**
- * A stream as a source: gives what is there as soon as something is there, and reads on only when asked. Offsets are
- * ignored, one read at a time. Buffers what the stream itself buffers (its high water mark), nothing more.
+ * A stream as a source: gives what is there as soon as something is there, and reads on only when asked.
+ * Offsets are ignored, one read at a time. Buffers what the stream itself buffers (its high water mark),
+ * nothing more.
  */
 export function streamSource(readable: Readable): ByteSource {
   let rest: Uint8Array = new Uint8Array(0);

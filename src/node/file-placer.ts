@@ -1,7 +1,8 @@
 /**
- * Gives received files their final names: under the conflict rule, never through a link, never over a file that was there
- * unless asked to, and so that a crash at any moment leaves each file either in its place or in the staging folder, and the
- * journal tells which. Files go in batches, because each sync of a disk costs more than all the rest. It does not look at content.
+ * Gives received files their final names: under the conflict rule, never through a link, never over a file
+ * that was there unless asked to, and so that a crash at any moment leaves each file either in its place or
+ * in the staging folder, and the journal tells which. Files go in batches, because each sync of a disk costs
+ * more than all the rest. It does not look at content.
  */
 import { closeSync, fsync, linkSync, renameSync, unlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -14,8 +15,8 @@ import { localDiskError, systemCode } from './system-error.ts';
 import { type Folder, lstatOrNull, type TargetFolder } from './target-folder.ts';
 
 /**
- * What happens when the name is taken: `keep-both` = the new one becomes `name (2)`, a folder at the top as a whole;
- * `overwrite` = files are replaced, folders merged; `skip` = what is there stays, folders are merged.
+ * What happens when the name is taken: `keep-both` = the new one becomes `name (2)`, a folder at the top as a
+ * whole; `overwrite` = files are replaced, folders merged; `skip` = what is there stays, folders are merged.
  */
 export type ConflictRule = 'keep-both' | 'overwrite' | 'skip';
 
@@ -29,7 +30,10 @@ export interface FinishedFile {
   settle(outcome: Placement): void;
 }
 
-/** `placed`: at this path. `skipped`: the name was taken. `refused`: this file cannot be placed. `failed`: the disk. */
+/**
+ * `placed`: at this path. `skipped`: the name was taken. `refused`: this file cannot be placed. `failed`: the
+ * disk.
+ */
 export type Placement =
   | { readonly type: 'placed'; readonly path: Path }
   | { readonly type: 'skipped' }
@@ -94,7 +98,10 @@ export class FilePlacer {
     while (this.#running !== null) await this.#running;
   }
 
-  /** The path under which something is stored here. Gives a top-level folder its name when it is the first in it. */
+  /**
+   * The path under which something is stored here. Gives a top-level folder its name when it is the first in
+   * it.
+   */
   placeOf(path: Path, isFolder: boolean): Path {
     const [top = '', ...rest] = path;
     if (rest.length === 0 && !isFolder) return path;

@@ -1,9 +1,10 @@
 /**
- * Finds what there is to send: walks files and folders in a stable order, without holding more than one folder's names
- * per level and a few entries ahead. It reads no content (file-bytes.ts) and gives no numbers (the sender does).
+ * Finds what there is to send: walks files and folders in a stable order, without holding more than one
+ * folder's names per level and a few entries ahead. It reads no content (file-bytes.ts) and gives no numbers
+ * (the sender does).
  *
- * A path that was named is followed when it is a link, as `cp -r` and `rsync` do with their arguments; links, pipes,
- * sockets and devices inside of folders are left out and reported.
+ * A path that was named is followed when it is a link, as `cp -r` and `rsync` do with their arguments; links,
+ * pipes, sockets and devices inside of folders are left out and reported.
  */
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, createReadStream, constants as fsConstants } from 'node:fs';
@@ -43,10 +44,11 @@ const SMALL_FILE_BYTES = 64 * 1024;
 const LOOK_AHEAD = 16;
 
 /**
- * Everything below the given paths: each folder before what is in it, names in the order of their UTF-16 units. The last
- * component of an argument is the first one of its entries; equal ones are kept apart as `name (2)`.
- * @throws SluiceError `usage` for a path that is not there or nothing that can be sent, `localDisk` when it cannot be
- * looked at. Before the first entry comes out, all paths have been checked.
+ * Everything below the given paths: each folder before what is in it, names in the order of their UTF-16
+ * units. The last component of an argument is the first one of its entries; equal ones are kept apart as
+ * `name (2)`.
+ * @throws SluiceError `usage` for a path that is not there or nothing that can be sent, `localDisk` when it
+ * cannot be looked at. Before the first entry comes out, all paths have been checked.
  */
 export async function* walkSources(
   paths: readonly string[],

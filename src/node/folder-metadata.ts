@@ -1,6 +1,7 @@
 /**
- * The last step of receiving folders: makes those that nothing was in, then gives the ones we made their times and modes, the
- * deepest first, because a time changes with every name below and a mode may lock us out.
+ * The last step of receiving folders: makes those that nothing was in, then gives the ones we made their
+ * times and modes, the deepest first, because a time changes with every name below and a mode may lock us
+ * out.
  */
 import { chmodSync, utimesSync } from 'node:fs';
 import { type ManifestEntry, SluiceError } from '../protocol/index.ts';

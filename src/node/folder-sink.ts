@@ -1,13 +1,15 @@
 /**
  * Writes a transfer into a folder. Everything is first written to a staging folder beside its final place
- * (`.sluice-<transfer>`, only for us to read); a file gets its name when its content is complete and its BLAKE3 right. The staging
- * folder also holds a journal, so that the same transfer into the same folder goes on where a former run stopped, however it ended.
+ * (`.sluice-<transfer>`, only for us to read); a file gets its name when its content is complete and its
+ * BLAKE3 right. The staging folder also holds a journal, so that the same transfer into the same folder goes
+ * on where a former run stopped, however it ended.
  *
- * This file knows which file number is in which state. Content is written by part-file.ts and small-file.ts, names are given by
- * file-placer.ts, folders are entered by target-folder.ts, and sink-journal.ts remembers.
+ * This file knows which file number is in which state. Content is written by part-file.ts and small-file.ts,
+ * names are given by file-placer.ts, folders are entered by target-folder.ts, and sink-journal.ts remembers.
  *
- * Memory: about 300 bytes for each file that is announced and not in its place, one bit for each that is; names of files
- * only with `overwrite` or `skip`, or where the platform folds case (40 bytes each). At most 16 files are open.
+ * Memory: about 300 bytes for each file that is announced and not in its place, one bit for each that is;
+ * names of files only with `overwrite` or `skip`, or where the platform folds case (40 bytes each). At most
+ * 16 files are open.
  */
 import { mkdirSync } from 'node:fs';
 import { equalBytes } from '../protocol/byte-order.ts';
@@ -85,7 +87,8 @@ export class FolderSink implements TransferSink {
 
   /**
    * Opens the staging folder, or takes over the one that a former run left.
-   * @throws SluiceError `localDisk` when the folder cannot be used or another process receives the transfer into it.
+   * @throws SluiceError `localDisk` when the folder cannot be used or another process receives the transfer
+   * into it.
    */
   static async open(options: FolderSinkOptions): Promise<FolderSink> {
     try {
@@ -162,7 +165,10 @@ export class FolderSink implements TransferSink {
     this.#onPart(file, offset, done, (part) => part.hole(offset, span, done));
   }
 
-  /** Must be called only when the end of the file is durable on the server: afterwards the file cannot go back. */
+  /**
+   * Must be called only when the end of the file is durable on the server: afterwards the file cannot go
+   * back.
+   */
   endFile(file: number, end: FileEnd, done: SinkDone): void {
     const startOffset = this.#parts.has(file) ? 0 : end.sizeBytes;
     this.#onPart(file, startOffset, done, (part) => {
@@ -238,7 +244,8 @@ export class FolderSink implements TransferSink {
     }
   }
 
-  // --- large files -------------------------------------------------------------------------------------------------
+  // --- large files
+  // -------------------------------------------------------------------------------------------------
 
   #onPart(file: number, offset: number, done: SinkDone, run: (part: PartFile) => void): void {
     if (this.#failure !== null) return done(this.#failure);
@@ -270,7 +277,8 @@ export class FolderSink implements TransferSink {
         return done(null);
       }
       if (sizeBytes !== end.sizeBytes || !equalBytes(blake3, end.blake3)) {
-        // Perhaps what a former run left was damaged: the next run begins again, and only with files that are not in place.
+        // Perhaps what a former run left was damaged: the next run begins again, and only with files that are
+        // not in place.
         this.#checkpoints.forget();
         throw new SluiceError('integrity', `It is ${displayPath(path)}.`);
       }
@@ -288,7 +296,10 @@ export class FolderSink implements TransferSink {
     }
   }
 
-  /** Of a file that is not wanted any more. Its number stays known, so that what still comes for it is dropped. */
+  /**
+   * Of a file that is not wanted any more. Its number stays known, so that what still comes for it is
+   * dropped.
+   */
   async #dropPart(file: number): Promise<void> {
     const part = this.#parts.get(file);
     if (part === undefined) return;
@@ -307,7 +318,8 @@ export class FolderSink implements TransferSink {
     this.#dropPart(file).catch((error: unknown) => this.#fail(error));
   }
 
-  // --- small files -------------------------------------------------------------------------------------------------
+  // --- small files
+  // -------------------------------------------------------------------------------------------------
 
   async #writePack(firstFile: number, files: readonly PackedFile[]): Promise<void> {
     let sliceStart = performance.now();
@@ -343,7 +355,8 @@ export class FolderSink implements TransferSink {
     });
   }
 
-  // --- the state of files ------------------------------------------------------------------------------------------
+  // --- the state of files
+  // ------------------------------------------------------------------------------------------
 
   #isSettled(file: number): boolean {
     return this.#state.placed.has(file) || this.#state.dropped.has(file);

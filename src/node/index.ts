@@ -1,4 +1,6 @@
-/** Adapters for Node: WebSocket through ws, files, folders, time, hashes. Not the public API: see node-client. */
+/**
+ * Adapters for Node: WebSocket through ws, files, folders, time, hashes. Not the public API: see node-client.
+ */
 export * from './blake3.ts';
 export * from './disk-space.ts';
 export type { ConflictRule } from './file-placer.ts';

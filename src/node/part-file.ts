@@ -1,9 +1,10 @@
 /**
- * One file while it is being received: writes content by position, hashes it in order, tells when both are done. It knows
- * no names: where the file goes in the end is for file-placer.ts.
+ * One file while it is being received: writes content by position, hashes it in order, tells when both are
+ * done. It knows no names: where the file goes in the end is for file-placer.ts.
  *
- * Hashing follows the writes from memory. After a resume, a step back or a large hole it lags behind: then it reads from the file
- * what lies between, in the background, until it has caught up. Only the end of the file waits for that.
+ * Hashing follows the writes from memory. After a resume, a step back or a large hole it lags behind: then it
+ * reads from the file what lies between, in the background, until it has caught up. Only the end of the file
+ * waits for that.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, read, write } from 'node:fs';
 import { type Digester, type Hasher, SluiceError } from '../protocol/index.ts';
@@ -28,7 +29,9 @@ export class PartFile {
   /** The end of what was handed over. */
   #endOffset: number;
   #hashedTo = 0;
-  /** Writes in the order of their offsets; the first one is not done. Bounded by the credit of the transfer. */
+  /**
+   * Writes in the order of their offsets; the first one is not done. Bounded by the credit of the transfer.
+   */
   #pending: Pending[] = [];
   /** Set while the file steps back; the calls that wait for it, in order. */
   #stepping: Promise<void> | null = null;
@@ -56,7 +59,10 @@ export class PartFile {
     this.#catchUp();
   }
 
-  /** `done` is called when the content is with the operating system. A lower offset than expected is a step back. */
+  /**
+   * `done` is called when the content is with the operating system. A lower offset than expected is a step
+   * back.
+   */
   write(offset: number, content: Uint8Array, done: SinkDone): void {
     this.#inOrder(offset, () => {
       if (this.#error !== null) return done(this.#error);
@@ -195,7 +201,10 @@ export class PartFile {
     }
   }
 
-  /** What is still being written, in order. False at a hole in between, which must be read when its turn comes. */
+  /**
+   * What is still being written, in order. False at a hole in between, which must be read when its turn
+   * comes.
+   */
   #hashFromMemory(): boolean {
     for (const { start, content } of this.#pending) {
       if (start + content.length <= this.#hashedTo) continue;

@@ -1,6 +1,6 @@
 /**
- * A lock file that belongs to a process: taken over when its holder is gone, also after `kill -9` or a power cut. It keeps
- * processes of one machine apart; processes of several machines on a network disk are not.
+ * A lock file that belongs to a process: taken over when its holder is gone, also after `kill -9` or a power
+ * cut. It keeps processes of one machine apart; processes of several machines on a network disk are not.
  */
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -40,7 +40,8 @@ function tryLink(from: string, to: string): boolean {
     if (systemCode(error) === 'EEXIST') return false;
     if (!isWithoutLinks(error)) throw error;
   }
-  // File systems without links (FAT): a reader may see an empty lock for a moment, and takes it for a living one.
+  // File systems without links (FAT): a reader may see an empty lock for a moment, and takes it for a living
+  // one.
   try {
     writeFileSync(to, readFileSync(from), { flag: 'wx', mode: 0o600 });
     return true;
@@ -55,7 +56,10 @@ export function isWithoutLinks(error: unknown): boolean {
   return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(systemCode(error) ?? '');
 }
 
-/** Two processes may find the same stale lock; the one that comes second must not remove the lock of the first. */
+/**
+ * Two processes may find the same stale lock; the one that comes second must not remove the lock of the
+ * first.
+ */
 function removeStale(path: string, holder: string): void {
   const aside = `${path}.${randomBytes(6).toString('hex')}`;
   try {
@@ -77,7 +81,9 @@ function readHolder(path: string): string | null {
   }
 }
 
-/** `pid`, then where the system tells them: its boot and when the process started, because numbers come again. */
+/**
+ * `pid`, then where the system tells them: its boot and when the process started, because numbers come again.
+ */
 function thisProcess(): string {
   return `${process.pid} ${bootId()} ${startTimeOf(process.pid)}`;
 }
@@ -107,8 +113,8 @@ function bootId(): string {
 }
 
 /**
- * In clock ticks since boot: field 22 of /proc/<pid>/stat, counted behind the name, which may hold anything. Field 3 is
- * the state: a zombie has ended, though its parent may never ask about it (in containers often).
+ * In clock ticks since boot: field 22 of /proc/<pid>/stat, counted behind the name, which may hold anything.
+ * Field 3 is the state: a zombie has ended, though its parent may never ask about it (in containers often).
  */
 function startTimeOf(pid: number): string {
   try {

@@ -1,6 +1,6 @@
 /**
- * What a sender remembers on its machine: who may write the transfer, what it was made of, and which file number stands
- * for which file. One folder per transfer below the state folder, readable by its owner only:
+ * What a sender remembers on its machine: who may write the transfer, what it was made of, and which file
+ * number stands for which file. One folder per transfer below the state folder, readable by its owner only:
  *
  * ```
  * <state>/transfers/<id>/transfer.json   credentials, sources, link, state; replaced as a whole
@@ -141,8 +141,8 @@ export class SenderJournal implements SendJournal {
   }
 
   /**
-   * The newest transfer of the same sources to the same server that is not finished and that no living process sends;
-   * null if there is none. @throws SluiceError `localDisk`.
+   * The newest transfer of the same sources to the same server that is not finished and that no living
+   * process sends; null if there is none. @throws SluiceError `localDisk`.
    */
   static async findUnfinished(place: JournalPlace): Promise<SenderJournal | null> {
     const parent = join(place.stateDirectory ?? defaultStateDirectory(), 'transfers');
@@ -308,8 +308,8 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Reads what was announced and cuts off a line that was not finished: it was never announced to a server, and what is
- * appended behind it would be lost with it.
+ * Reads what was announced and cuts off a line that was not finished: it was never announced to a server, and
+ * what is appended behind it would be lost with it.
  */
 async function readFiles(folder: string): Promise<JournaledFile[]> {
   const path = join(folder, 'files.jsonl');

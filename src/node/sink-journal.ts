@@ -1,7 +1,7 @@
 /**
- * What a receiver remembers of a transfer across crashes: an append-only file of JSON lines in the staging folder. It keeps
- * the order of events, and a line that was written survives the death of the process; what happened to the files themselves is for
- * folder-sink.ts.
+ * What a receiver remembers of a transfer across crashes: an append-only file of JSON lines in the staging
+ * folder. It keeps the order of events, and a line that was written survives the death of the process; what
+ * happened to the files themselves is for folder-sink.ts.
  *
  * ```
  * {"v":1,"transfer":"..."}           first line
@@ -48,7 +48,9 @@ export interface JournalState {
   readonly dropped: FileSet;
   readonly topLevel: Map<string, string>;
   readonly created: Path[];
-  /** Names that files were about to get, and it is not known whether they did. The last one of a file counts. */
+  /**
+   * Names that files were about to get, and it is not known whether they did. The last one of a file counts.
+   */
   readonly intents: Map<number, Path>;
   checkpoint: LogSnapshot | null;
   placedFiles: number;
@@ -89,7 +91,10 @@ export class SinkJournal {
     this.#transferId = transferId;
   }
 
-  /** Reads what a former run wrote, and cuts off a line it could not finish. A foreign or newer file counts as none. */
+  /**
+   * Reads what a former run wrote, and cuts off a line it could not finish. A foreign or newer file counts as
+   * none.
+   */
   recover(): JournalState {
     let state = emptyState();
     let isOurs = false;
@@ -198,7 +203,10 @@ export class SinkJournal {
     if (this.#bufferedChars > BUFFER_CHARS) this.flush();
   }
 
-  /** Gives all whole lines to `visit` until it returns false or one is no JSON object; returns where it stopped, bytes. */
+  /**
+   * Gives all whole lines to `visit` until it returns false or one is no JSON object; returns where it
+   * stopped, bytes.
+   */
   #eachLine(visit: (line: Line) => boolean): number {
     const size = fstatSync(this.#fd).size;
     const buffer = Buffer.alloc(READ_BYTES);

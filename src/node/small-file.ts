@@ -1,4 +1,6 @@
-/** Writes whole small files into the staging folder with few system calls. Names and hashes are for others. */
+/**
+ * Writes whole small files into the staging folder with few system calls. Names and hashes are for others.
+ */
 import fs, { closeSync, constants, fchmodSync, futimesSync, openSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { FileTime, ManifestEntry } from '../protocol/index.ts';
@@ -91,7 +93,9 @@ function modeOf({ mode }: ManifestEntry): number {
   return mode === null ? DEFAULT_MODE : mode & 0o777;
 }
 
-/** Node takes seconds as a double, which keeps a quarter of a microsecond; it takes negative ones for "now". */
+/**
+ * Node takes seconds as a double, which keeps a quarter of a microsecond; it takes negative ones for "now".
+ */
 export function timeOf({ seconds, nanoseconds }: FileTime): number | Date {
   const time = seconds + nanoseconds / 1e9;
   return time >= 0 ? time : new Date(time * 1000);

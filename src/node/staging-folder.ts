@@ -1,7 +1,7 @@
 /**
- * The private folder where a transfer lives until it is complete: `.sluice-<transfer>` in the receive folder, with a lock, the
- * journal and the unfinished files (`<number>.part`). It finds out what a former run left behind, and removes only names it
- * makes itself.
+ * The private folder where a transfer lives until it is complete: `.sluice-<transfer>` in the receive folder,
+ * with a lock, the journal and the unfinished files (`<number>.part`). It finds out what a former run left
+ * behind, and removes only names it makes itself.
  */
 import { chmodSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { SluiceError } from '../protocol/index.ts';
@@ -65,7 +65,10 @@ export class StagingFolder {
     this.#folder.close();
   }
 
-  /** Removes what is ours, the journal last: until then a later run still knows that everything is in its place. */
+  /**
+   * Removes what is ours, the journal last: until then a later run still knows that everything is in its
+   * place.
+   */
   remove(): void {
     try {
       for (const name of readdirSync(this.#folder.base)) if (PART_NAME.test(name)) this.#remove(name);
@@ -83,7 +86,9 @@ export class StagingFolder {
     this.#target.noteChanged(this.#target.root);
   }
 
-  /** A file whose name was written down either got it, then its part is gone or the same file, or it did not. */
+  /**
+   * A file whose name was written down either got it, then its part is gone or the same file, or it did not.
+   */
   #settleIntents(): void {
     const unplaced: number[] = [];
     for (const [file, path] of this.state.intents) {
@@ -104,7 +109,10 @@ export class StagingFolder {
     this.journal.voidIntents(unplaced);
   }
 
-  /** Only files that were open at the checkpoint go on; all others begin again. Without all of them nothing goes on. */
+  /**
+   * Only files that were open at the checkpoint go on; all others begin again. Without all of them nothing
+   * goes on.
+   */
   #checkParts(): void {
     const { checkpoint, placed, dropped } = this.state;
     const open = (checkpoint?.openFiles ?? []).filter(({ file }) => !placed.has(file) && !dropped.has(file));

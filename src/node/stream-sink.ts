@@ -1,7 +1,7 @@
 /**
- * Writes the only file of a transfer to a stream, such as standard output. Content is taken only as fast as the stream
- * takes it. What was written cannot be taken back: a step back of the log is an integrity error, and so is a file that
- * does not match its BLAKE3, which shows only at its end.
+ * Writes the only file of a transfer to a stream, such as standard output. Content is taken only as fast as
+ * the stream takes it. What was written cannot be taken back: a step back of the log is an integrity error,
+ * and so is a file that does not match its BLAKE3, which shows only at its end.
  */
 import type { Writable } from 'node:stream';
 import { equalBytes } from '../protocol/byte-order.ts';

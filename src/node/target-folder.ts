@@ -1,11 +1,11 @@
 /**
- * The folders below a receive folder, as they are needed: finds and creates them one component at a time and never goes
- * through a symbolic link, whoever swaps one in and when. Names have been checked before (safe-path.ts); which name a file
- * gets is for file-placer.ts.
+ * The folders below a receive folder, as they are needed: finds and creates them one component at a time and
+ * never goes through a symbolic link, whoever swaps one in and when. Names have been checked before
+ * (safe-path.ts); which name a file gets is for file-placer.ts.
  *
- * Linux: each folder is held open and its children are named `/proc/self/fd/<n>/<child>`, so a folder that is swapped for a
- * link afterwards changes nothing (Node has no `openat`). Elsewhere each component is checked before each use, which leaves a
- * gap of microseconds between check and use.
+ * Linux: each folder is held open and its children are named `/proc/self/fd/<n>/<child>`, so a folder that is
+ * swapped for a link afterwards changes nothing (Node has no `openat`). Elsewhere each component is checked
+ * before each use, which leaves a gap of microseconds between check and use.
  */
 import {
   closeSync,
@@ -62,7 +62,10 @@ export class TargetFolder {
   /** Keyed by path; the one used last is last. */
   readonly #held = new Map<string, HeldFolder>();
 
-  /** @throws the system's error when `directory` is no folder. It may itself be a link: it was named by the user. */
+  /**
+   * @throws the system's error when `directory` is no folder. It may itself be a link: it was named by the
+   * user.
+   */
   constructor(directory: string, mustSync: boolean, onCreated: (path: readonly string[]) => void) {
     this.#root = new HeldFolder(HAS_DESCRIPTOR_PATHS ? `${directory}/.` : directory);
     this.root = this.#root;

@@ -1,4 +1,6 @@
-/** Capability tokens as a server sees them: it keeps only their hashes, and compares without leaking by time. */
+/**
+ * Capability tokens as a server sees them: it keeps only their hashes, and compares without leaking by time.
+ */
 import { createHash, hkdfSync, timingSafeEqual } from 'node:crypto';
 
 const READ_TOKEN_INFO = 'sluice v1 read token';

@@ -1,6 +1,6 @@
 /**
- * The server's side of opening a WebSocket: for the `upgrade` event of any node:http server. Not responsible for who may
- * connect: the caller decides before it calls, and answers a refusal with `refuseUpgrade`.
+ * The server's side of opening a WebSocket: for the `upgrade` event of any node:http server. Not responsible
+ * for who may connect: the caller decides before it calls, and answers a refusal with `refuseUpgrade`.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -20,14 +20,17 @@ export function createWsServer(): WebSocketServer {
   });
 }
 
-/** True when the client speaks our major version. One that offers no subprotocol at all is for the plain endpoint. */
+/**
+ * True when the client speaks our major version. One that offers no subprotocol at all is for the plain
+ * endpoint.
+ */
 export function offersSubprotocol(request: IncomingMessage): boolean {
   return offeredProtocols(request).includes(SUBPROTOCOL);
 }
 
 /**
- * Completes an upgrade and hands over the transport, synchronously. A client that does not offer our subprotocol gets HTTP
- * 426 with its name, a malformed request HTTP 400; `accepted` is not called then.
+ * Completes an upgrade and hands over the transport, synchronously. A client that does not offer our
+ * subprotocol gets HTTP 426 with its name, a malformed request HTTP 400; `accepted` is not called then.
  */
 export function upgradeWebSocket(
   server: WebSocketServer,
@@ -45,7 +48,10 @@ export function upgradeWebSocket(
   server.handleUpgrade(request, socket, head, (ws) => accepted(acceptWebSocket(ws, socket)));
 }
 
-/** The transport of a socket that `WebSocketServer.handleUpgrade` has accepted, with the socket of the `upgrade` event. */
+/**
+ * The transport of a socket that `WebSocketServer.handleUpgrade` has accepted, with the socket of the
+ * `upgrade` event.
+ */
 export function acceptWebSocket(ws: WebSocket, socket: Duplex): MessageTransport {
   return new WsTransport(ws, socket, 'server');
 }

@@ -1,6 +1,6 @@
 /**
- * The client's side of opening a WebSocket to a Sluice server, with failures told apart and put into words. Tries once;
- * when to try again is for the session.
+ * The client's side of opening a WebSocket to a Sluice server, with failures told apart and put into words.
+ * Tries once; when to try again is for the session.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Agent, IncomingMessage } from 'node:http';

@@ -1,11 +1,12 @@
 /**
- * An open WebSocket of the `ws` package as a MessageTransport, the same for both sides. Not responsible for opening
- * it: see ws-connector.ts and ws-acceptor.ts.
+ * An open WebSocket of the `ws` package as a MessageTransport, the same for both sides. Not responsible for
+ * opening it: see ws-connector.ts and ws-acceptor.ts.
  *
- * A data message of many parts goes out as one frame: its header and the parts themselves, written to the socket in one
- * go, so that the server never copies what it sends to many receivers. `ws` could only send each part as a frame of
- * its own (`fin: false`), and the receiving side would have to join them: a third of the throughput on loopback. Frames of
- * `ws` and ours do not interleave, because without compression each of its sends is complete when it returns.
+ * A data message of many parts goes out as one frame: its header and the parts themselves, written to the
+ * socket in one go, so that the server never copies what it sends to many receivers. `ws` could only send
+ * each part as a frame of its own (`fin: false`), and the receiving side would have to copy all of them into
+ * one. Frames of `ws` and ours do not interleave, because without compression each of its sends is complete
+ * when it returns.
  */
 import type { Duplex } from 'node:stream';
 import { type ClientOptions, type RawData, WebSocket } from 'ws';
@@ -117,7 +118,10 @@ export class WsTransport implements MessageTransport {
   }
 }
 
-/** A frame header of a whole binary message (RFC 6455 section 5.2); a masked one has the key 0, which changes no byte. */
+/**
+ * A frame header of a whole binary message (RFC 6455 section 5.2); a masked one has the key 0, which changes
+ * no byte.
+ */
 function frameHeader(payloadBytes: number, isMasked: boolean): Uint8Array {
   const maskBit = isMasked ? 0x80 : 0;
   const maskBytes = isMasked ? 4 : 0;
@@ -132,8 +136,8 @@ function frameHeader(payloadBytes: number, isMasked: boolean): Uint8Array {
 }
 
 /**
- * A plain Uint8Array, because `slice` of a Buffer is a view. A small view into a large read buffer is copied, so that
- * whoever holds it does not hold 64 KiB.
+ * A plain Uint8Array, because `slice` of a Buffer is a view. A small view into a large read buffer is copied,
+ * so that whoever holds it does not hold 64 KiB.
  */
 function ownBytes(part: Buffer): Uint8Array {
   const view = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);

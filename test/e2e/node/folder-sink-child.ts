@@ -1,4 +1,5 @@
-// Receives a made-up transfer into the folder given, as a client would, from where a former run got to. Is killed a lot.
+// Receives a made-up transfer into the folder given, as a client would, from where a former run got to. Is
+// killed a lot.
 import { loadDigester } from '../../../src/node/blake3.ts';
 import { FolderSink } from '../../../src/node/folder-sink.ts';
 import type { LogSnapshot, SluiceError } from '../../../src/protocol/index.ts';
