@@ -46,6 +46,6 @@ function nameLines(files: readonly OfferedFile[], totalFiles: number | null, col
     return `  ${padCells(names[position] ?? '', width)}${size}`.trimEnd();
   });
   const more = Math.max(totalFiles ?? 0, named.length) - shown.length;
-  if (more > 0) lines.push(`  … ${more} more`);
+  if (more > 0) lines.push(`  … ${more} more${totalFiles === null ? ' so far' : ''}`);
   return lines;
 }

@@ -66,6 +66,8 @@ export class TransferOutput {
 
   /** Erases the progress, so that something else can be printed. `start` brings it back. */
   stop(): void {
+    // The last figures, unless others were written a moment ago.
+    if (this.json !== null && this.#ticker !== undefined) this.#tick();
     clearInterval(this.#ticker);
     this.#ticker = undefined;
     this.#display?.close();

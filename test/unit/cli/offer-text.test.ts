@@ -22,6 +22,9 @@ describe('what a receiver is shown', () => {
     const lines = offerLines({ ...SAMPLE_OFFER, files, totalFiles: 222 }, null, 80);
     expect(lines.filter((line) => /^ {2}\d/.test(line)).length).toBe(10);
     expect(lines).toContain('  … 212 more');
+    expect(offerLines({ ...SAMPLE_OFFER, files, totalFiles: null }, null, 80)).toContain(
+      '  … 40 more so far',
+    );
   });
 
   test('a stream whose size nobody knows', () => {
