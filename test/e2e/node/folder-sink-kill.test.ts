@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { contentOf, entries } from './folder-sink-transfer.ts';
 
 const child = fileURLToPath(new URL('folder-sink-child.ts', import.meta.url));
-const KILLS = 20;
+const KILLS = 12;
 let root = '';
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'sluice-kill-'));
