@@ -11,6 +11,7 @@ import { Cursor, type CursorSource } from './cursor.ts';
 import { type HotBudget, type HotChunk, HotRecords, type LogPlace } from './hot-records.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import { ReceiverBoard } from './receiver-board.ts';
+import { SharedReads } from './shared-reads.ts';
 
 /** What the receivers of all transfers of a hub share. */
 export interface AudienceEnvironment {
@@ -77,19 +78,21 @@ export class Audience {
   /** `onReadFailed` is told why a receiver could not be served, after it was ended. */
   constructor(
     environment: AudienceEnvironment,
-    log: Omit<CursorSource, 'hot'>,
+    log: Omit<CursorSource, 'hot' | 'readFresh'>,
     onReadFailed: (error: SluiceError) => void,
   ) {
     this.#environment = environment;
     this.#onReadFailed = onReadFailed;
     this.#hot = new HotRecords(environment.hotBudget, environment.hotBytesPerTransfer);
+    const reads = new SharedReads((position, maxBytes) => log.read(position, maxBytes));
     this.#source = {
       hot: this.#hot,
       spanBytes: log.spanBytes,
       get written() {
         return log.written;
       },
-      read: (position, maxBytes) => log.read(position, maxBytes),
+      read: (position, maxBytes) => reads.read(position, maxBytes),
+      readFresh: (position, maxBytes) => reads.readFresh(position, maxBytes),
       seek: (index) => log.seek(index),
     };
   }

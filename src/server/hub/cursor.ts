@@ -8,6 +8,7 @@
 import { type Outbox, recordLengthAt, SluiceError } from '../../protocol/index.ts';
 import type { HotRecords, LogPlace } from './hot-records.ts';
 import type { ReadAhead } from './read-ahead.ts';
+import type { ReadSpan } from './shared-reads.ts';
 
 /** The part of a transfer that a cursor reads. */
 export interface CursorSource {
@@ -17,7 +18,9 @@ export interface CursorSource {
   /** Records before this place were written and may be given out. */
   readonly written: LogPlace;
   /** Whole verified records from `position` on, at least one, at most `maxBytes` unless one is longer. */
-  read(position: number, maxBytes: number): Promise<{ readonly chunk: Uint8Array; readonly records: number }>;
+  read(position: number, maxBytes: number): Promise<ReadSpan>;
+  /** The same, from the disk and not from anybody's memory. */
+  readFresh(position: number, maxBytes: number): Promise<ReadSpan>;
   /** Where the record `index` starts. */
   seek(index: number): Promise<{ readonly position: number }>;
 }
@@ -177,7 +180,11 @@ export class Cursor implements Outbox {
   #read(first: LogPlace, grantedBytes: number): void {
     this.#isReading = true;
     const jump = this.#jumps;
-    this.#source.read(first.position, grantedBytes).then(
+    const isFresh = first.position < this.#diskUntil;
+    const reading = isFresh
+      ? this.#source.readFresh(first.position, grantedBytes)
+      : this.#source.read(first.position, grantedBytes);
+    reading.then(
       ({ chunk, records }) => {
         this.#isReading = false;
         if (this.#isClosed || jump !== this.#jumps) {

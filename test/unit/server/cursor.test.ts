@@ -21,6 +21,7 @@ const MIB = 1024 * 1024;
 /** A log whose reads are answered when the test says so. */
 class FakeLog implements CursorSource {
   readonly spanBytes: number;
+  freshReads = 0;
   readonly hot: HotRecords;
   readonly places: LogPlace[] = [{ index: 0, position: 0 }];
   readonly records: Uint8Array[] = [];
@@ -61,6 +62,11 @@ class FakeLog implements CursorSource {
       };
       this.reads.push({ position, maxBytes, answer, fail: reject });
     });
+  }
+
+  readFresh(position: number, maxBytes: number): Promise<{ chunk: Uint8Array; records: number }> {
+    this.freshReads += 1;
+    return this.read(position, maxBytes);
   }
 
   async seek(index: number): Promise<LogPlace> {
@@ -264,6 +270,7 @@ describe('going back', () => {
     await settle();
     expect(cursor.nextLength(MIB)).toBe(0);
     expect(log.reads.map(({ position }) => position)).toEqual([log.places[2]?.position]);
+    expect(log.freshReads).toBe(1);
     await log.answerAll();
     expect(joined(takeAll(cursor))).toEqual(joined(records.slice(2)));
   });
