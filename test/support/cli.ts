@@ -19,6 +19,12 @@ export interface SluiceOptions {
   readonly cwd?: string;
   /** Standard input: text and then its end; without it the test writes to `child.stdin`. */
   readonly input?: string | Uint8Array;
+  /** A command that runs ours, e.g. strace with its options; it must become our process in the end (`exec`). */
+  readonly wrapper?: readonly string[];
+  /** Takes standard output, which is then not kept. */
+  readonly onStdout?: (chunk: Buffer) => void;
+  /** Every wait ends after this time, ms. Default 20,000. */
+  readonly deadlineMs?: number;
 }
 
 export interface Finished {
@@ -36,15 +42,19 @@ export class SluiceProcess {
   readonly #stderr: Buffer[] = [];
   readonly #watchers = new Set<() => void>();
   readonly #closed: Promise<Finished>;
+  readonly #deadlineMs: number;
 
-  constructor(args: readonly string[], { env = {}, cwd, input }: SluiceOptions = {}) {
+  constructor(args: readonly string[], options: SluiceOptions = {}) {
+    const { env = {}, cwd, input, wrapper = [], onStdout, deadlineMs = DEADLINE_MS } = options;
     this.#args = args;
+    this.#deadlineMs = deadlineMs;
     const inherited = { ...process.env, CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined };
-    this.child = spawn(process.execPath, [BIN, ...args], { env: { ...inherited, ...env }, cwd });
+    const [command = process.execPath, ...words] = [...wrapper, process.execPath, BIN, ...args];
+    this.child = spawn(command, words, { env: { ...inherited, ...env }, cwd });
     // A test may close a pipe that is still written to, or write to a process that has gone.
     this.child.stdin.on('error', () => {});
     if (input !== undefined) this.child.stdin.end(input);
-    this.child.stdout.on('data', (chunk: Buffer) => this.#take(this.#stdout, chunk));
+    this.child.stdout.on('data', onStdout ?? ((chunk: Buffer) => this.#take(this.#stdout, chunk)));
     this.child.stderr.on('data', (chunk: Buffer) => this.#take(this.#stderr, chunk));
     this.#closed = new Promise((resolve) => {
       this.child.on('close', (code, signal) => {
@@ -91,7 +101,7 @@ export class SluiceProcess {
         if (found !== null) settle(() => resolve(found));
         else if (this.#hasEnded) settle(() => reject(this.#failure(`ended before ${what}`)));
       };
-      const timer = setTimeout(() => settle(() => reject(this.#failure(`no ${what}`))), DEADLINE_MS);
+      const timer = setTimeout(() => settle(() => reject(this.#failure(`no ${what}`))), this.#deadlineMs);
       this.#watchers.add(look);
       look();
     });
@@ -123,7 +133,7 @@ export class SluiceProcess {
   /** How it ended. */
   async finished(): Promise<Finished> {
     const { promise, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(this.#failure('no end')), DEADLINE_MS);
+    const timer = setTimeout(() => reject(this.#failure('no end')), this.#deadlineMs);
     try {
       return await Promise.race([this.#closed, promise]);
     } finally {
@@ -171,8 +181,10 @@ export async function temporaryFolder(): Promise<string> {
 export async function startServer(
   dataDirectory: string,
   args: readonly string[] = [],
+  options: SluiceOptions = {},
 ): Promise<SluiceProcess> {
-  const serving = new SluiceProcess(['serve', '--port', '0', '--json', '--data', dataDirectory, ...args]);
+  const words = ['serve', '--port', '0', '--json', '--data', dataDirectory, ...args];
+  const serving = new SluiceProcess(words, options);
   await serving.event('ready');
   return serving;
 }
