@@ -19,7 +19,7 @@ export default defineConfig({
       project('conformance'),
       project('fuzz', { testTimeout: 30_000 }),
       project('e2e', { testTimeout: 120_000 }),
-      project('long', { testTimeout: 15 * 120_000 }),
+      project('long', { testTimeout: 30 * 60_000 }),
     ],
   },
 });

@@ -8,7 +8,6 @@ export class ReceiveProgress {
   #receivedBytes = 0;
   #problems = 0;
   #currentFile: readonly string[] | null = null;
-  #reportedAt = Number.NEGATIVE_INFINITY;
   /** When something arrived last, ms. */
   arrivedAt: number;
 
@@ -43,13 +42,6 @@ export class ReceiveProgress {
 
   countFile({ error }: FileEvent): void {
     if (error !== null) this.#problems += 1;
-  }
-
-  /** True at most once in `intervalMs`. */
-  isDue(now: number, intervalMs: number): boolean {
-    if (now - this.#reportedAt < intervalMs) return false;
-    this.#reportedAt = now;
-    return true;
   }
 
   read(): { receivedBytes: number; currentFile: readonly string[] | null } {

@@ -21,6 +21,7 @@ import type { ClientEnvironment } from './environment.ts';
 import { EventFeed } from './event-feed.ts';
 import type { Activity, FileEvent, Offer, OfferedFile, ReceiveEvent, ReceiveSummary } from './events.ts';
 import { type Link, readTokenOf } from './link.ts';
+import { ProgressPace } from './progress-pace.ts';
 import { ReceiveProgress } from './receive-progress.ts';
 import { RecordIntake } from './record-intake.ts';
 import type { ServerConnection, StreamUser } from './server-connection.ts';
@@ -40,7 +41,6 @@ export interface ReceiveTransferOptions {
 const REOPEN_AFTER_MS = 1_000;
 /** Without data for so long, the sender is what we wait for. */
 const QUIET_MS = 1_000;
-const PROGRESS_MS = 100;
 /** Streams given up because a record stayed damaged; one more ends the transfer. */
 const MAX_DAMAGED_STREAMS = 3;
 /** Files of the offer that are remembered to be shown. */
@@ -55,6 +55,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   readonly #offer = Promise.withResolvers<Offer>();
   readonly #done = Promise.withResolvers<ReceiveSummary>();
   readonly #progress: ReceiveProgress;
+  readonly #pace: ProgressPace;
   #readToken: Uint8Array | null = null;
   #sink: TransferSink | null = null;
   /** Where a former run stands, unless the server's log turned out to be another one. */
@@ -62,8 +63,6 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   #intake: RecordIntake | null = null;
   #recordSizeBytes: number | undefined;
   #stream: number | null = null;
-  /** Chunks that came before the offer was decided about, in order. Bounded by the credit window. */
-  #undecided: Uint8Array[] = [];
   #decision: 'none' | 'asked' | 'accepted' = 'none';
   #transferState: TransferState = 'live';
   #expiresAtMs = 0;
@@ -81,6 +80,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#options = options;
     this.#id = encodeBase64Url(options.link.id);
     this.#progress = new ReceiveProgress(environment.clock.now());
+    this.#pace = new ProgressPace(environment.clock, () => this.#emitProgress());
     // Both promises may be left alone by a user who listens to events only.
     this.#offer.promise.catch(() => {});
     this.#done.promise.catch(() => {});
@@ -126,6 +126,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   handleReady(): void {
     if (this.#isOver || this.#readToken === null || this.#sink === null) return;
+    // While the user thinks, what came before the cut is enough: more would only be held in memory.
+    if (this.#decision === 'asked') return;
     const stream = this.#server.openStream(this, this.#options.priority);
     this.#stream = stream;
     const connection = this.#server.connection as Connection;
@@ -170,10 +172,6 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   handleRecords(chunk: Uint8Array): void {
     if (this.#isOver || this.#stream === null) return;
     this.#restartWaiting();
-    if (this.#decision === 'asked') {
-      this.#undecided.push(chunk);
-      return;
-    }
     if (this.#decision === 'accepted') this.#setState('receiving');
     const stream = this.#stream;
     this.#guard(() => {
@@ -190,7 +188,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   }
 
   handleDown(attempt: number): void {
-    this.#loseStream();
+    this.#stream = null;
     this.#setState(this.#intake === null ? 'connecting' : 'reconnecting', attempt);
   }
 
@@ -258,6 +256,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       inflate,
       sink: this.#sink as TransferSink,
       from: this.#resume?.snapshot ?? null,
+      isAccepted: this.#decision === 'accepted',
       onManifest: (manifest) => this.#handleManifest(manifest),
       onBegin: (file) => this.#progress.begin(file),
       onContent: (bytes) => this.#progress.addReceived(bytes),
@@ -273,7 +272,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
         this.#server.flush();
       },
       onAdvance: () => {
-        this.#emitProgress(false);
+        this.#pace.request();
         this.#checkEnd();
       },
       onError: (error) => void this.#fail(error),
@@ -281,19 +280,21 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   }
 
   #handleReset(error: SluiceError): void {
-    this.#loseStream();
+    this.#stream = null;
     const isMismatch = error.code === 'chainMismatch';
     if (isMismatch) this.#rewind();
     else if (!error.retryable) return void this.#fail(error);
     this.#setState('reconnecting');
     this.#environment.clock.setTimer(
-      () => {
-        if (this.#isOver || this.#stream !== null || this.#server.connection === null) return;
-        this.handleReady();
-        this.#server.flush();
-      },
+      () => this.#openAgain(),
       isMismatch ? 0 : (error.retryAfterMs ?? REOPEN_AFTER_MS),
     );
+  }
+
+  #openAgain(): void {
+    if (this.#isOver || this.#stream !== null || this.#server.connection === null) return;
+    this.handleReady();
+    this.#server.flush();
   }
 
   /** A record that stays damaged however often it is asked for: a new stream reads it anew from the server's disk. */
@@ -316,12 +317,6 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       throw new SluiceError('conflict', 'The server has another transfer under this link.');
     sink.rewindTo({ index: 0, chain: new Uint8Array(32) });
     this.#progress.start(0);
-  }
-
-  /** Chunks that were never read are sent again on the next stream. */
-  #loseStream(): void {
-    this.#stream = null;
-    this.#undecided = [];
   }
 
   // --- the offer ---------------------------------------------------------------------------------------------------
@@ -365,9 +360,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#decision = 'accepted';
     this.#setState('receiving');
     this.#restartWaiting();
-    const waiting = this.#undecided;
-    this.#undecided = [];
-    for (const chunk of waiting) this.handleRecords(chunk);
+    this.#guard(() => this.#intake?.accept());
+    this.#openAgain();
     this.#checkEnd();
   }
 
@@ -391,7 +385,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       return this.#fail(SluiceError.from(error));
     }
     this.#leave(true);
-    this.#emitProgress(true);
+    this.#pace.stop();
+    this.#emitProgress();
     const summary = { id: this.#id, ...totals, ...this.#progress.summary(this.#environment.clock.now()) };
     this.#feed.emit({ type: 'state', state: 'done', attempt: 0 });
     this.#feed.emit({ type: 'done', summary });
@@ -403,6 +398,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancelTimers();
+    this.#pace.stop();
+    if (this.#intake !== null) this.#emitProgress();
     this.#leave(false);
     await this.#sink?.keep();
     this.#feed.emit({ type: 'state', state: 'failed', attempt: 0 });
@@ -419,8 +416,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   // --- what is shown -----------------------------------------------------------------------------------------------
 
-  #emitProgress(isForced: boolean): void {
-    if (!isForced && !this.#progress.isDue(this.#environment.clock.now(), PROGRESS_MS)) return;
+  #emitProgress(): void {
     const { totalBytes, totalFiles } = this.#manifest;
     const durableBytes = this.#intake?.durableContentBytes ?? 0;
     this.#feed.emit({ type: 'progress', ...this.#progress.read(), durableBytes, totalBytes, totalFiles });

@@ -29,6 +29,8 @@ export interface RecordIntakeOptions {
   readonly sink: TransferSink;
   /** Where a former run stands; null = at the start. */
   readonly from: LogSnapshot | null;
+  /** False: manifests are read and told, but nothing reaches the sink before `accept`. */
+  readonly isAccepted: boolean;
   onManifest(manifest: Manifest): void;
   /** A data record of this file arrived. */
   onBegin(file: number): void;
@@ -62,6 +64,8 @@ export class RecordIntake {
   #reader: LogReader;
   #batches: Batch[] = [];
   #gated: Gated[] = [];
+  /** What is to be handed over when the offer was accepted; null = it was. Bounded by the credit window. */
+  #held: (() => void)[] | null;
   #durableIndex = 0;
   /** Points to go back to, oldest first: the newest one that is durable on the server, and those above it. */
   #snapshots: LogSnapshot[];
@@ -69,6 +73,7 @@ export class RecordIntake {
 
   constructor(options: RecordIntakeOptions) {
     this.#options = options;
+    this.#held = options.isAccepted ? null : [];
     const from = options.from ?? emptyLog(options.headerHash);
     this.#snapshots = [from];
     this.#reader = this.#createReader(from);
@@ -121,6 +126,13 @@ export class RecordIntake {
     if (damagedIndex !== null) onDamage(damagedIndex);
   }
 
+  /** The offer was accepted: hands over what has come so far. */
+  accept(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const handOver of held) handOver();
+  }
+
   handleDurable(index: number): void {
     if (index <= this.#durableIndex) return;
     this.#durableIndex = index;
@@ -144,6 +156,7 @@ export class RecordIntake {
     }
     this.#batches = [];
     this.#gated = [];
+    if (this.#held !== null) this.#held = [];
     this.#durableIndex = 0;
     this.#snapshots = [target];
     this.#reader = this.#createReader(target);
@@ -157,11 +170,20 @@ export class RecordIntake {
   }
 
   #dispatch(item: LogItem, index: number, batch: Batch): void {
-    const { sink, onManifest, onBegin, onContent } = this.#options;
+    if (item.type === 'manifest') this.#options.onManifest(item.manifest);
+    if (this.#held === null) return this.#handOver(item, index, batch);
+    batch.pending += 1;
+    this.#held.push(() => {
+      this.#handOver(item, index, batch);
+      this.#settle(batch, null);
+    });
+  }
+
+  #handOver(item: LogItem, index: number, batch: Batch): void {
+    const { sink, onBegin, onContent } = this.#options;
     switch (item.type) {
       case 'manifest':
-        sink.addEntries(item.manifest.entries);
-        return onManifest(item.manifest);
+        return sink.addEntries(item.manifest.entries);
       case 'data':
         onBegin(item.file);
         batch.pending += 1;

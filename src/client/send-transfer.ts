@@ -24,6 +24,7 @@ import type { Activity, SendEvent, SendSummary } from './events.ts';
 import { hex } from './hex.ts';
 import { formatLink, hashOfToken, readTokenOf } from './link.ts';
 import { Production, type ProductionInput } from './production.ts';
+import { ProgressPace } from './progress-pace.ts';
 import { request } from './request.ts';
 import type { ServerConnection, StreamUser } from './server-connection.ts';
 import type { ProducedFile } from './source-reading.ts';
@@ -56,7 +57,6 @@ export interface SendTransferOptions extends ProductionInput {
 }
 
 const REOPEN_AFTER_MS = 1_000;
-const PROGRESS_MS = 100;
 
 export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, StreamUser {
   readonly #server: ServerConnection;
@@ -65,6 +65,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   readonly #options: SendTransferOptions;
   readonly #feed = new EventFeed<SendEvent>();
   readonly #session: Uint8Array;
+  readonly #pace: ProgressPace;
   readonly #link = Promise.withResolvers<string>();
   readonly #done = Promise.withResolvers<SendSummary>();
   readonly #startedAt: number;
@@ -79,7 +80,6 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   #isPaused = false;
   #isOver = false;
   #expiresAtMs = 0;
-  #lastProgressAt = Number.NEGATIVE_INFINITY;
   #totals: { files: number | null; bytes: number | null } = { files: null, bytes: null };
   #currentFile: readonly string[] | null = null;
   #problems = 0;
@@ -96,6 +96,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#options = options;
     this.#startedAt = environment.clock.now();
     this.#session = environment.random.bytes(16);
+    this.#pace = new ProgressPace(environment.clock, () => this.#emitProgress());
     // Both promises may be left alone by a user who listens to events only.
     this.#link.promise.catch(() => {});
     this.#done.promise.catch(() => {});
@@ -299,7 +300,10 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
 
   #produce(from: LogSnapshot): Production {
     const production = new Production(from, this.#environment, this.#limits, {
-      onRecord: () => this.#wake(),
+      onRecord: () => {
+        this.#wake();
+        this.#pace.request();
+      },
       onBegin: (path) => {
         this.#currentFile = path;
       },
@@ -338,19 +342,24 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     production.handleRoom();
     const isFinished = production.isSealed && production.window.isEmpty;
     if (production.isSealed && !isFinished) this.#setState('verifying');
-    const now = this.#environment.clock.now();
-    if (isFinished || now - this.#lastProgressAt >= PROGRESS_MS) {
-      this.#lastProgressAt = now;
-      this.#feed.emit({
-        type: 'progress',
-        sentBytes: production.window.sentContentBytes,
-        durableBytes: production.window.durableContentBytes,
-        totalBytes: this.#totals.bytes,
-        totalFiles: this.#totals.files,
-        currentFile: this.#currentFile,
-      });
-    }
-    if (isFinished) this.#finish(production);
+    if (isFinished) {
+      this.#pace.stop();
+      this.#emitProgress();
+      this.#finish(production);
+    } else this.#pace.request();
+  }
+
+  #emitProgress(): void {
+    const window = this.#production?.window;
+    if (window === undefined) return;
+    this.#feed.emit({
+      type: 'progress',
+      sentBytes: window.sentContentBytes,
+      durableBytes: window.durableContentBytes,
+      totalBytes: this.#totals.bytes,
+      totalFiles: this.#totals.files,
+      currentFile: this.#currentFile,
+    });
   }
 
   #finish(production: Production): void {
@@ -401,6 +410,8 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   #fail(error: SluiceError): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#pace.stop();
+    this.#emitProgress();
     this.#production?.stop(error);
     if (this.#stream !== null) {
       this.#server.dropStream(this.#stream);

@@ -13,25 +13,17 @@
  * polled; what arrives is handed on at once; per stream at most one record in fragments.
  */
 import { ControlAllowance } from './control-allowance.ts';
-import {
-  type ControlMessage,
-  decodeControl,
-  type ErrorMessage,
-  encodeControl,
-  type Heartbeat,
-  type LogPoint,
-  MAX_ERROR_CHARS,
-  type StreamAck,
-  type StreamMessage,
+import { decodeControl, encodeControl, MAX_ERROR_CHARS } from './control-codec.ts';
+import type {
+  ControlMessage,
+  ErrorMessage,
+  Heartbeat,
+  LogPoint,
+  StreamAck,
+  StreamMessage,
 } from './control-message.ts';
-import { CreditGrant, CreditLimit, CreditPool } from './credit.ts';
-import {
-  DATA_HEADER_BYTES,
-  decodeDataMessage,
-  encodeFragmentHeader,
-  encodeRecordsHeader,
-  FragmentAssembler,
-} from './data-message.ts';
+import { CreditGrant, CreditPool } from './credit.ts';
+import { DATA_HEADER_BYTES, decodeDataMessage } from './data-message.ts';
 import { closeCodeOf, ERROR_TABLE, isWireErrorCode, type SluiceErrorCode } from './error-table.ts';
 import {
   ACK_INTERVAL_MS,
@@ -41,26 +33,16 @@ import {
   DEFAULT_PING_AFTER_MS,
   DEFAULT_STREAM_WINDOW_BYTES,
   HELLO_TIMEOUT_MS,
-  LOOP_STALL_MS,
   MAX_CONTROL_QUEUE,
   MAX_DATA_MESSAGE_BYTES,
   MAX_RECORD_SIZE_BYTES,
 } from './limits.ts';
-import { decodeRecordHeader, RECORD_OVERHEAD_BYTES } from './record.ts';
+import { PeerWatch } from './peer-watch.ts';
+import { RECORD_OVERHEAD_BYTES } from './record.ts';
 import { type Priority, Scheduler } from './scheduler.ts';
 import { SluiceError } from './sluice-error.ts';
+import { type Outbox, Stream } from './stream.ts';
 import { agreeOnVersion, commonExtensions, type Extensions, PROTOCOL_VERSION } from './version.ts';
-
-/** Where the records of a stream come from. Its owner calls `wake` when there is something after there was nothing. */
-export interface Outbox {
-  /**
-   * Length of what `take` would return next, or 0 when there is nothing now. Whole records: at most `maxBytes` of
-   * them, but one record even when that is longer.
-   */
-  nextLength(maxBytes: number): number;
-  /** The piece that the last `nextLength` spoke of. Called only after it said more than 0. */
-  take(): Uint8Array;
-}
 
 export interface ConnectionOptions {
   readonly role: 'client' | 'server';
@@ -106,21 +88,6 @@ export type ConnectionEvent =
 /** A control message as text, or a data message as parts to be sent as one message. */
 export type OutboundMessage = string | readonly Uint8Array[];
 
-interface Stream {
-  readonly id: number;
-  readonly limit: CreditLimit;
-  grant: CreditGrant | null;
-  outbox: Outbox | null;
-  readonly fragments: FragmentAssembler;
-  /** A record that is being sent in fragments. */
-  partial: { readonly record: Uint8Array; readonly index: number; offset: number } | null;
-  received: number | null;
-  durable: LogPoint | null;
-  /** Bytes consumed when the peer was last told what is durable. */
-  consumedAtDurable: number;
-  lastConsumedAt: number;
-}
-
 /** Records of one message: at most this many bytes. Holds 1 MiB of content whatever the record size. */
 const MAX_BATCH_BYTES: number = MAX_DATA_MESSAGE_BYTES - DATA_HEADER_BYTES;
 const IDLE_STREAM_MS = 5_000;
@@ -130,7 +97,7 @@ const MAX_STREAMS_PER_ACK = 256;
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #isClient: boolean;
-  readonly #heartbeat: Heartbeat;
+  readonly #watch: PeerWatch;
   readonly #pool: CreditPool;
   readonly #allowance: ControlAllowance;
   readonly #streams = new Map<number, Stream>();
@@ -143,29 +110,23 @@ export class Connection {
   #peerMaxStreams = DEFAULT_MAX_STREAMS;
   #state: 'greeting' | 'ready' | 'ended' = 'greeting';
   #closeCode: number | null = null;
-  #lastHeardAt: number;
   readonly #startedAt: number;
   #lastAckAt: number;
   #isAckUrgent = false;
   /** `pollTimeout` has led to `handleTimeout` for the acks that wait now: the socket takes nothing. */
   #isAckAlarmOver = false;
-  #pingId = 0;
-  #pingSentAt: number | null = null;
 
   constructor(options: ConnectionOptions, now: number) {
     this.#options = options;
     this.#isClient = options.role === 'client';
-    this.#heartbeat = options.heartbeat ?? {
-      pingAfterMs: DEFAULT_PING_AFTER_MS,
-      deadAfterMs: DEFAULT_DEAD_AFTER_MS,
-    };
+    const heartbeat = { pingAfterMs: DEFAULT_PING_AFTER_MS, deadAfterMs: DEFAULT_DEAD_AFTER_MS };
+    this.#watch = new PeerWatch(options.heartbeat ?? heartbeat, now);
     this.#pool = new CreditPool(
       options.connectionWindowBytes ?? DEFAULT_CONNECTION_WINDOW_BYTES,
       options.processPool ?? null,
     );
     this.#allowance = new ControlAllowance(now);
     this.#nextStreamId = this.#isClient ? 1 : 2;
-    this.#lastHeardAt = now;
     this.#startedAt = now;
     this.#lastAckAt = now - ACK_INTERVAL_MS;
     if (this.#isClient)
@@ -189,7 +150,7 @@ export class Connection {
 
   handleText(text: string, now: number): void {
     if (this.isEnded) return;
-    this.#lastHeardAt = now;
+    this.#watch.handleActivity(now);
     this.#guard(() => {
       if (!this.#allowance.take(text.length, now)) throw new SluiceError('rateLimited');
       const message = decodeControl(text);
@@ -202,27 +163,22 @@ export class Connection {
   /** `parts` are the WebSocket fragments of one binary message, or the whole message as one part. */
   handleBinary(parts: readonly Uint8Array[], now: number): void {
     if (this.isEnded) return;
-    this.#lastHeardAt = now;
+    this.#watch.handleActivity(now);
     this.#guard(() => {
       if (this.#state !== 'ready') throw new SluiceError('protocol', 'Data came before the greeting.');
       const message = decodeDataMessage(parts);
       const stream = this.#streams.get(message.stream);
       // Data may still be on its way when a stream was closed here: it is dropped, its grant is gone with the stream.
       if (stream === undefined) return;
-      if (stream.grant === null || !stream.grant.receive(message.chunk.length))
-        throw new SluiceError('flowControl');
-      // SPEC 4.4: a sender that went back gives up a half-sent record.
-      const isNewRecord = message.type === 'records' || message.offset === 0;
-      if (isNewRecord && stream.fragments.heldBytes > 0)
-        this.consumed(stream.id, stream.fragments.abandon(), now);
-      const chunk = message.type === 'records' ? message.chunk : stream.fragments.add(message);
+      const { chunk, abandonedBytes } = stream.receive(message);
+      if (abandonedBytes > 0) this.consumed(stream.id, abandonedBytes, now);
       if (chunk !== null) this.#events.push({ type: 'records', stream: stream.id, chunk });
     });
   }
 
   /** Bytes came, though no message was complete. */
   handleActivity(now: number): void {
-    this.#lastHeardAt = now;
+    this.#watch.handleActivity(now);
   }
 
   /** To be called when the time of `pollTimeout` has come; `now` tells how late it is. */
@@ -232,22 +188,14 @@ export class Connection {
       return this.#end(new SluiceError('peerTimeout', 'No greeting came.'), true);
     }
     this.#isAckAlarmOver ||= this.#areAcksDue(now);
-    const silentMs = now - this.#lastHeardAt;
-    const deadAfterMs = this.#heartbeat.deadAfterMs;
-    const wasAsked = this.#pingSentAt !== null;
-    if (silentMs >= deadAfterMs + LOOP_STALL_MS || (silentMs >= deadAfterMs && !wasAsked)) {
-      // SPEC 7.2: so late means that we slept, not the peer. Ask again and give it the time between ping and death.
-      this.#lastHeardAt = now - this.#heartbeat.pingAfterMs;
-      this.#pingSentAt = null;
-    } else if (silentMs >= deadAfterMs) {
-      return this.#end(new SluiceError('peerTimeout', `Silent for ${Math.round(silentMs / 1000)} s.`), true);
+    const watch = this.#watch.handleTimeout(now);
+    if (watch !== null && 'silentMs' in watch) {
+      return this.#end(
+        new SluiceError('peerTimeout', `Silent for ${Math.round(watch.silentMs / 1000)} s.`),
+        true,
+      );
     }
-    const isSilent = now - this.#lastHeardAt >= this.#heartbeat.pingAfterMs;
-    if (this.#state === 'ready' && isSilent && this.#pingSentAt === null) {
-      this.#pingId += 1;
-      this.#pingSentAt = now;
-      this.#queue({ type: 'ping', id: this.#pingId });
-    }
+    if (watch !== null) this.#queue({ type: 'ping', id: watch.ping });
     for (const stream of this.#streams.values()) {
       if (now - stream.lastConsumedAt >= IDLE_STREAM_MS) stream.grant?.shrink();
     }
@@ -308,13 +256,12 @@ export class Connection {
   /** The outbox of a stream has something to give. */
   wake(streamId: number): void {
     const stream = this.#streams.get(streamId);
-    if (stream !== undefined && this.#canSend(stream)) this.#scheduler.wake(streamId);
+    if (stream?.canSend) this.#scheduler.wake(streamId);
   }
 
   /** The outbox jumped (NACK, rewind): a half-sent record is given up. */
   abandonPartial(streamId: number): void {
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) stream.partial = null;
+    this.#streams.get(streamId)?.abandonPartial();
   }
 
   /** Bytes of records were written (or dropped): the peer may send as many more. */
@@ -323,8 +270,7 @@ export class Connection {
     if (stream?.grant == null) return;
     stream.lastConsumedAt = now;
     stream.grant.consume(bytes);
-    this.#dirtyAcks.add(stream);
-    if (stream.grant.isDue) this.#isAckUrgent = true;
+    this.#noteAck(stream);
   }
 
   /** Bytes of a stream that arrived and were not yet consumed. */
@@ -341,15 +287,8 @@ export class Connection {
   acknowledge(streamId: number, ack: { received?: number; durable?: LogPoint }): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
-    if (ack.received !== undefined) stream.received = ack.received;
-    if (ack.durable !== undefined) {
-      stream.durable = ack.durable;
-      // A sender that holds what is not durable may be standing still until it hears of it.
-      const { grant, consumedAtDurable } = stream;
-      if (grant !== null && grant.consumedBytes - consumedAtDurable >= grant.dueBytes)
-        this.#isAckUrgent = true;
-    }
-    this.#dirtyAcks.add(stream);
+    stream.acknowledge(ack);
+    this.#noteAck(stream);
   }
 
   /** Ends a stream in order and forgets it. Acks that are due go out before. */
@@ -396,9 +335,11 @@ export class Connection {
     if (control !== undefined) return control;
     if (this.#state !== 'ready' || maxDataBytes <= 0) return null;
     for (let id = this.#scheduler.next(); id !== null; id = this.#scheduler.next()) {
-      const stream = this.#streams.get(id);
-      const message = stream === undefined ? null : this.#nextData(stream, maxDataBytes);
-      if (message !== null) return message;
+      const data = this.#streams.get(id)?.nextData(maxDataBytes) ?? null;
+      if (data !== null) {
+        this.#scheduler.charge(id, data.bytes);
+        return data.parts;
+      }
       this.#scheduler.sleep(id);
     }
     return null;
@@ -408,11 +349,9 @@ export class Connection {
   pollTimeout(): number | null {
     if (this.isEnded) return null;
     if (this.#state === 'greeting') return this.#startedAt + HELLO_TIMEOUT_MS;
-    const deadAt = this.#lastHeardAt + this.#heartbeat.deadAfterMs;
-    const pingAt = this.#pingSentAt === null ? this.#lastHeardAt + this.#heartbeat.pingAfterMs : deadAt;
+    const watchAt = this.#watch.pollTimeout();
     const isAckWaiting = this.#dirtyAcks.size > 0 && !this.#isAckAlarmOver;
-    const ackAt = isAckWaiting ? this.#lastAckAt + ACK_INTERVAL_MS : deadAt;
-    return Math.min(deadAt, pingAt, ackAt);
+    return isAckWaiting ? Math.min(watchAt, this.#lastAckAt + ACK_INTERVAL_MS) : watchAt;
   }
 
   /** After the end, when `pollMessage` gave null: the WebSocket close code to end with, else null. */
@@ -484,7 +423,7 @@ export class Connection {
     extensions: Extensions;
     heartbeat: Heartbeat;
   } {
-    return { version, software: this.#options.software, extensions, heartbeat: this.#heartbeat };
+    return { version, software: this.#options.software, extensions, heartbeat: this.#watch.heartbeat };
   }
 
   get #maxStreams(): number {
@@ -492,9 +431,8 @@ export class Connection {
   }
 
   #handlePong(id: number, now: number): void {
-    if (this.#pingSentAt === null || id !== this.#pingId) return;
-    this.#events.push({ type: 'rtt', rttMs: now - this.#pingSentAt });
-    this.#pingSentAt = null;
+    const rttMs = this.#watch.handlePong(id, now);
+    if (rttMs !== null) this.#events.push({ type: 'rtt', rttMs });
   }
 
   #handleAck(ack: StreamAck): void {
@@ -524,82 +462,21 @@ export class Connection {
 
   #addStream(id: number, priority: Priority, now: number): void {
     this.#scheduler.add(id, priority);
-    this.#streams.set(id, {
-      id,
-      limit: new CreditLimit(0),
-      grant: null,
-      outbox: null,
-      fragments: new FragmentAssembler(),
-      partial: null,
-      received: null,
-      durable: null,
-      consumedAtDurable: 0,
-      lastConsumedAt: now,
-    });
+    this.#streams.set(id, new Stream(id, now));
   }
 
   #forget(id: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    stream.grant?.close();
+    stream.close();
     this.#dirtyAcks.delete(stream);
     this.#scheduler.remove(id);
     this.#streams.delete(id);
   }
 
-  #canSend(stream: Stream): boolean {
-    if (stream.partial !== null) return stream.limit.availableBytes > 0;
-    const length = stream.outbox?.nextLength(stream.limit.availableBytes) ?? 0;
-    return length > 0 && length <= stream.limit.availableBytes;
-  }
-
-  /** Records of one stream up to a batch, or one fragment; null when it has nothing or no credit. */
-  #nextData(stream: Stream, maxDataBytes: number): OutboundMessage | null {
-    if (!this.#canSend(stream)) return null;
-    if (stream.partial !== null) return this.#nextFragment(stream, stream.partial, maxDataBytes);
-    const outbox = stream.outbox as Outbox;
-    const budget = Math.min(maxDataBytes, stream.limit.availableBytes);
-    if (outbox.nextLength(budget) > maxDataBytes) {
-      const record = outbox.take();
-      stream.partial = { record, index: decodeRecordHeader(record).index, offset: 0 };
-      return this.#nextFragment(stream, stream.partial, maxDataBytes);
-    }
-    const parts: Uint8Array[] = [];
-    let bytes = 0;
-    for (
-      let length = outbox.nextLength(budget);
-      length > 0 && bytes + length <= budget;
-      length = outbox.nextLength(budget - bytes)
-    ) {
-      parts.push(outbox.take());
-      bytes += length;
-    }
-    return this.#batch(stream, parts, bytes);
-  }
-
-  #batch(stream: Stream, parts: readonly Uint8Array[], bytes: number): OutboundMessage {
-    stream.limit.spend(bytes);
-    this.#scheduler.charge(stream.id, bytes);
-    return [encodeRecordsHeader(stream.id), ...parts];
-  }
-
-  #nextFragment(
-    stream: Stream,
-    partial: NonNullable<Stream['partial']>,
-    maxDataBytes: number,
-  ): OutboundMessage {
-    const { record, index, offset } = partial;
-    const end = Math.min(record.length, offset + Math.min(maxDataBytes, stream.limit.availableBytes));
-    const chunk = record.subarray(offset, end);
-    const isLast = end === record.length;
-    partial.offset = end;
-    if (isLast) stream.partial = null;
-    stream.limit.spend(chunk.length);
-    this.#scheduler.charge(stream.id, chunk.length);
-    return [
-      encodeFragmentHeader({ stream: stream.id, index, offset, recordBytes: record.length, isLast }),
-      chunk,
-    ];
+  #noteAck(stream: Stream): void {
+    this.#dirtyAcks.add(stream);
+    this.#isAckUrgent ||= stream.isAckUrgent;
   }
 
   #areAcksDue(now: number): boolean {
@@ -610,13 +487,8 @@ export class Connection {
   #flushAcks(): void {
     const streams: StreamAck[] = [];
     for (const stream of this.#dirtyAcks) {
-      const { id, received, durable } = stream;
-      const credit = stream.grant === null ? null : stream.grant.pollLimit();
-      if (credit !== null || received !== null || durable !== null)
-        streams.push({ stream: id, credit, received, durable });
-      if (durable !== null) stream.consumedAtDurable = stream.grant?.consumedBytes ?? 0;
-      stream.received = null;
-      stream.durable = null;
+      const ack = stream.takeAck();
+      if (ack !== null) streams.push(ack);
     }
     this.#dirtyAcks.clear();
     this.#isAckUrgent = false;

@@ -117,7 +117,7 @@ export function decodeEntry(value: unknown): ManifestEntry {
 
 function decodeTime(value: unknown): FileTime {
   const json = asObject(value, 'mtime');
-  const seconds = json['s'];
+  const seconds = json.s;
   if (typeof seconds !== 'number' || !Number.isSafeInteger(seconds))
     throw new SluiceError('protocol', 'A time is malformed.');
   return { seconds, nanoseconds: readCount(json, 'ns', 999_999_999) };

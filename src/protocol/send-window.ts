@@ -8,9 +8,10 @@
  */
 
 import { equalBytes } from './byte-order.ts';
-import type { Outbox } from './connection.ts';
+
 import type { LogPoint } from './control-message.ts';
 import { SluiceError } from './sluice-error.ts';
+import type { Outbox } from './stream.ts';
 
 interface HeldRecord {
   readonly bytes: Uint8Array;

@@ -61,8 +61,8 @@ export function decodeTransferHeader(bytes: Uint8Array): TransferHeader {
     throw new SluiceError('protocol', 'The transfer header has the wrong length.');
   }
   const json = parseObject(bytes.subarray(2, jsonEnd), 'transfer header');
-  if (json['format'] !== 1) throw new SluiceError('unsupported', 'The transfer has another format.');
-  if (json['kdf'] !== null && json['kdf'] !== undefined) {
+  if (json.format !== 1) throw new SluiceError('unsupported', 'The transfer has another format.');
+  if (json.kdf !== null && json.kdf !== undefined) {
     throw new SluiceError('unsupported', 'The transfer is protected by a passphrase.');
   }
   const recordSizeBytes = readCount(json, 'recordSize', MAX_RECORD_SIZE_BYTES);
@@ -85,7 +85,7 @@ export function missingFeatures(header: TransferHeader, known: readonly string[]
 }
 
 function readSuite(json: JsonObject): Suite {
-  const suite = json['suite'];
+  const suite = json.suite;
   if (typeof suite !== 'string' || !Object.hasOwn(SUITES, suite))
     throw new SluiceError('unsupported', 'Unknown cipher suite.');
   return suite as Suite;
