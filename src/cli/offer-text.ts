@@ -32,6 +32,11 @@ export function offerLines(offer: Offer, freeBytes: number | null, columns: numb
   return lines;
 }
 
+/** What a transfer is called on the screen: its name, or what its first file or folder is called. */
+export function nameOf({ name, files }: Offer): string {
+  return name || (files[0]?.path[0] ?? 'transfer');
+}
+
 function nameLines(files: readonly OfferedFile[], totalFiles: number | null, columns: number): string[] {
   // Folders say little; they are named only where there is nothing else.
   const named = files.filter(({ type }) => type === 'file');

@@ -11,7 +11,7 @@ import { displayName } from '../protocol/display-name.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
 import { freeBytesAt } from './free-space.ts';
-import { offerLines } from './offer-text.ts';
+import { nameOf, offerLines } from './offer-text.ts';
 import { confirm } from './prompt.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand } from './shell-words.ts';
@@ -161,12 +161,12 @@ class ReceiveRun {
   }
 
   #handle(event: ReceiveEvent): void {
-    if (event.type === 'offer') this.#status.name = event.offer.name ?? '';
+    if (event.type === 'offer') this.#status.name = nameOf(event.offer);
     this.#output.handle(event);
   }
 
   async #accept(offer: Offer): Promise<boolean> {
-    this.#status.name = offer.name ?? '';
+    this.#status.name = nameOf(offer);
     const fileCount = offer.totalFiles ?? offer.files.length;
     if (this.#toStdout && fileCount > 1) {
       throw new SluiceError('usage', `Standard output takes one file; this transfer holds ${fileCount}.`, {

@@ -113,7 +113,8 @@ class SendRun {
       server,
       isNew,
       onSkipped: (skipped) => {
-        this.#skipped += 1;
+        // Links and special files are left out by rule, as every copy tool does without a flag: named, no failure.
+        if (skipped.reason !== 'symlink' && skipped.reason !== 'special') this.#skipped += 1;
         this.#output.handle(skippedFile(skipped, this.#paths));
       },
       ...(name === undefined ? {} : { name }),
