@@ -3,7 +3,7 @@
  * sources of every interesting size, and checks that what arrived is what was sent and that nothing else is left.
  */
 import { chmod, lstat, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { expect } from 'vitest';
 import { loadDigester } from '../../src/node/index.ts';
 import { DEFAULT_RECORD_SIZE_BYTES } from '../../src/protocol/index.ts';
@@ -20,7 +20,7 @@ export function printedRandom(what: string): Random {
 
 /** A server that lives more than once. */
 export class MortalServer {
-  readonly dataDirectory: string;
+  dataDirectory: string;
   readonly #options: SluiceOptions;
   readonly #args: readonly string[];
   #process: SluiceProcess | null = null;
@@ -51,8 +51,12 @@ export class MortalServer {
     return this.#process;
   }
 
-  /** On the port it had before, if it lived before. */
-  async start(options: SluiceOptions = this.#options): Promise<void> {
+  /** On the port it had before, if it lived before; on the same folder, unless another one is given. */
+  async start(
+    options: SluiceOptions = this.#options,
+    dataDirectory: string = this.dataDirectory,
+  ): Promise<void> {
+    this.dataDirectory = dataDirectory;
     this.#process = await startServer(
       this.dataDirectory,
       ['--port', String(this.#port), ...this.#args],
@@ -132,7 +136,7 @@ export class Transfer {
 
   /** What `into` holds is the source, whole and alone, and the checksums that were printed are right. */
   async expectArrived(into: string, ...runs: readonly SluiceProcess[]): Promise<void> {
-    const arrived = await describeFolder(join(this.folder, into));
+    const arrived = await describeFolder(resolve(this.folder, into));
     expect([...arrived.keys()]).toEqual([...this.content.keys()]);
     expect(arrived).toEqual(this.content);
     for (const run of runs) this.expectChecksums(run);
@@ -204,7 +208,7 @@ export async function describeFolder(folder: string): Promise<FolderContent> {
   const digester = await loadDigester();
   const content = new Map<string, { mode: number; mtimeMs: number; blake3: string | null }>();
   for (const path of (await readdir(folder, { recursive: true })).sort()) {
-    const { mode, mtimeMs, ...status } = await lstat(join(folder, path));
+    const { mode, mtimeMs } = await lstat(join(folder, path));
     const isFolder = (mode & 0o170000) === 0o040000;
     const blake3 = isFolder
       ? null

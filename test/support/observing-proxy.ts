@@ -61,6 +61,10 @@ export class ObservingProxy {
     for (const gate of Object.values(this.#gates)) gate.release();
   }
 
+  notePromise(id: string, point: Promised): void {
+    if (point.index >= (this.promised.get(id)?.index ?? 0)) this.promised.set(id, point);
+  }
+
   /** Cuts all connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -206,8 +210,7 @@ class Conversation {
   #handlePromise(stream: number, durable: Promised | undefined): void {
     const id = this.#transferOf.get(stream);
     if (id === undefined || durable === undefined) return;
-    const { promised } = this.#proxy;
-    if (durable.index >= (promised.get(id)?.index ?? 0)) promised.set(id, durable);
+    this.#proxy.notePromise(id, durable);
   }
 
   #handleOpened({ stream = 0, durable, position = 0 }: Heard): void {
