@@ -8,28 +8,31 @@ const MAX_WAITING_EVENTS = 10_000;
 export class EventFeed<E extends { readonly type: string }> {
   readonly #listeners = new Set<(event: E) => void>();
   readonly #iterators = new Set<IteratorQueue<E>>();
-  #isEnded = false;
+  /** How it ended; null while it goes on. */
+  #end: { readonly error: Error | null } | null = null;
 
   on(listener: (event: E) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
+  /** Tells everybody. After the end nobody hears of anything. */
   emit(event: E): void {
+    if (this.#end !== null) return;
     for (const listener of [...this.#listeners]) listener(event);
     for (const queue of this.#iterators) queue.push(event);
   }
 
-  /** No more events: iterators end, with the error if there is one. */
+  /** No more events: iterators end, with the error if there is one. Those that begin later end the same way. */
   end(error: Error | null = null): void {
-    this.#isEnded = true;
+    this.#end ??= { error };
     for (const queue of this.#iterators) queue.end(error);
     this.#iterators.clear();
   }
 
   iterate(): AsyncIterator<E> {
     const queue = new IteratorQueue<E>(() => this.#iterators.delete(queue));
-    if (this.#isEnded) queue.end(null);
+    if (this.#end !== null) queue.end(this.#end.error);
     else this.#iterators.add(queue);
     return queue;
   }
@@ -38,7 +41,8 @@ export class EventFeed<E extends { readonly type: string }> {
 class IteratorQueue<E extends { readonly type: string }> implements AsyncIterator<E> {
   readonly #onReturn: () => void;
   #events: E[] = [];
-  #wake: (() => void) | null = null;
+  /** Reads that wait; each looks again when anything happens. */
+  #waiting: (() => void)[] = [];
   #isEnded = false;
   #error: Error | null = null;
 
@@ -50,13 +54,13 @@ class IteratorQueue<E extends { readonly type: string }> implements AsyncIterato
     if (event.type === 'progress' && this.#events.at(-1)?.type === 'progress') this.#events.pop();
     if (this.#events.length >= MAX_WAITING_EVENTS) this.#events.shift();
     this.#events.push(event);
-    this.#wake?.();
+    this.#wake();
   }
 
   end(error: Error | null): void {
     this.#isEnded = true;
     this.#error = error;
-    this.#wake?.();
+    this.#wake();
   }
 
   async next(): Promise<IteratorResult<E>> {
@@ -69,10 +73,7 @@ class IteratorQueue<E extends { readonly type: string }> implements AsyncIterato
         throw error;
       }
       if (this.#isEnded) return { done: true, value: undefined };
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = null;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -80,6 +81,12 @@ class IteratorQueue<E extends { readonly type: string }> implements AsyncIterato
     this.#onReturn();
     this.#isEnded = true;
     this.#events = [];
+    this.#error = null;
+    this.#wake();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #wake(): void {
+    for (const look of this.#waiting.splice(0)) look();
   }
 }
