@@ -203,8 +203,9 @@ export class SenderJournal implements SendJournal {
 
   /** The transfer is over; the journal stays for `sluice ls` until it has expired. Gives the lock back. */
   async finish(state: Exclude<JournalState, 'open'>, sizeBytes: number | null = null): Promise<void> {
-    await this.#change({ state, ...(sizeBytes === null ? {} : { sizeBytes }) });
+    // First, so that a crash in between leaves no list behind: the server has ended the transfer and will say so again.
     await rm(join(this.#folder, 'files.jsonl'), { force: true });
+    await this.#change({ state, ...(sizeBytes === null ? {} : { sizeBytes }) });
     await this.release();
   }
 
