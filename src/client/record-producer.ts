@@ -209,11 +209,9 @@ export class RecordProducer {
     sizeBytes: number,
     hash: Hasher | Promise<Uint8Array>,
   ): Promise<void> {
-    const status = await input.check();
-    const blake3 = hash instanceof Promise ? await hash : hash.digest();
-    const end: FileEnd = { blake3, sizeBytes, status };
+    const { end, error } = await endOf(input, sizeBytes, hash);
     await this.#append(this.#options.builder.data(buffer, entry.file, contentLength, end));
-    this.#options.onFile({ path: entry.path, end, error: statusError(status) });
+    this.#options.onFile({ path: entry.path, end, error });
   }
 
   async #startRead(
@@ -301,6 +299,21 @@ export class RecordProducer {
 }
 
 const ZERO_HASH = new Uint8Array(32);
+
+/** The end of a file that was read to its size. A source that cannot tell it any more fails alone. */
+async function endOf(
+  input: ByteSource,
+  sizeBytes: number,
+  hash: Hasher | Promise<Uint8Array>,
+): Promise<Pick<ProducedFile, 'end' | 'error'>> {
+  try {
+    const status = await input.check();
+    const blake3 = hash instanceof Promise ? await hash : hash.digest();
+    return { end: { blake3, sizeBytes, status }, error: statusError(status) };
+  } catch (error) {
+    return { end: { blake3: ZERO_HASH, sizeBytes, status: 'failed' }, error: readError(error) };
+  }
+}
 
 function isPackable({ source, entry }: PlannedFile, builder: LogBuilder): boolean {
   const size = source?.sizeBytes ?? entry.sizeBytes;
