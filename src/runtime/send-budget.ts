@@ -64,6 +64,7 @@ export class SendBudget {
   }
 }
 
+/** Whole bytes: half a byte would be charged to the credit of a stream and never come back. */
 function clamp(value: number, min: number, max: number): number {
-  return Math.min(max, Math.max(min, value));
+  return Math.min(max, Math.max(min, Math.floor(value)));
 }

@@ -129,7 +129,7 @@ export class SegmentFiles {
       const offset = position + at - segment.base;
       const bytesRead = await this.use(segment, (fd) => readFully(this.#operations, fd, part, offset));
       at += bytesRead;
-      if (bytesRead < part.length) break;
+      if (bytesRead === 0 || bytesRead < part.length) break;
     }
     return at === length ? bytes : bytes.subarray(0, at);
   }
