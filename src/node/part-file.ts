@@ -6,7 +6,7 @@
  * reads from the file what lies between, in the background, until it has caught up. Only the end of the file
  * waits for that.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, read, write } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, read, writev } from 'node:fs';
 import { type Digester, type Hasher, SluiceError } from '../protocol/index.ts';
 import type { SinkDone } from '../runtime/index.ts';
 import { localDiskError } from './system-error.ts';
@@ -16,10 +16,13 @@ const CATCH_UP_BYTES = 256 * 1024;
 /** Holes up to this size are hashed at once, bytes. */
 const ZEROS = new Uint8Array(256 * 1024);
 
+/** Contents written with one call at most: IOV_MAX of Linux. Their bytes are bounded by the credit. */
+const MAX_WRITE_PARTS = 1_024;
+
 interface Pending {
   readonly start: number;
   readonly content: Uint8Array;
-  isDone: boolean;
+  readonly done: SinkDone;
 }
 
 export class PartFile {
@@ -30,9 +33,10 @@ export class PartFile {
   #endOffset: number;
   #hashedTo = 0;
   /**
-   * Writes in the order of their offsets; the first one is not done. Bounded by the credit of the transfer.
+   * Writes in the order of their offsets, none of them done. Bounded by the credit of the transfer.
    */
   #pending: Pending[] = [];
+  #isWriting = false;
   /** Set while the file steps back; the calls that wait for it, in order. */
   #stepping: Promise<void> | null = null;
   #waiting: (() => void)[] = [];
@@ -69,9 +73,8 @@ export class PartFile {
       if (content.length === 0) return done(null);
       this.#endOffset = offset + content.length;
       if (this.#hashedTo === offset) this.#hash(content);
-      const pending: Pending = { start: offset, content, isDone: false };
-      this.#pending.push(pending);
-      this.#writeFrom(pending, 0, done);
+      this.#pending.push({ start: offset, content, done });
+      this.#startWriting();
       this.#catchUp();
     });
   }
@@ -155,17 +158,53 @@ export class PartFile {
     this.#hashedTo += content.length;
   }
 
-  #writeFrom(pending: Pending, from: number, done: SinkDone): void {
-    const { content, start } = pending;
-    write(this.fd, content, from, content.length - from, start + from, (error, count) => {
-      if (error === null && from + count < content.length) {
-        return this.#writeFrom(pending, from + count, done);
-      }
-      if (error !== null) this.#error ??= localDiskError(error, 'Writing a file');
-      pending.isDone = true;
-      while (this.#pending[0]?.isDone) this.#pending.shift();
-      for (const wake of this.#onWritten.splice(0)) wake();
-      done(error === null ? null : this.#error);
+  /** What comes in the same tick, or while a call is under way, goes out together: a call costs more than a copy. */
+  #startWriting(): void {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    queueMicrotask(() => this.#writeNext());
+  }
+
+  #writeNext(): void {
+    const first = this.#pending[0];
+    if (first === undefined) {
+      this.#isWriting = false;
+      return;
+    }
+    const batch = this.#nextBatch();
+    this.#writeParts(
+      batch.map(({ content }) => content),
+      first.start,
+      (error) => {
+        if (error !== null) this.#error ??= localDiskError(error, 'Writing a file');
+        this.#pending = this.#pending.slice(batch.length);
+        for (const wake of this.#onWritten.splice(0)) wake();
+        for (const { done } of batch) done(error === null ? null : this.#error);
+        this.#writeNext();
+      },
+    );
+  }
+
+  /** The writes that follow each other without a hole in between. */
+  #nextBatch(): readonly Pending[] {
+    const pending = this.#pending;
+    let count = 1;
+    while (count < pending.length && count < MAX_WRITE_PARTS) {
+      const before = pending[count - 1] as Pending;
+      if (pending[count]?.start !== before.start + before.content.length) break;
+      count += 1;
+    }
+    return pending.slice(0, count);
+  }
+
+  #writeParts(parts: readonly Uint8Array[], position: number, done: (error: Error | null) => void): void {
+    writev(this.fd, parts, position, (error, count) => {
+      if (error !== null) return done(error);
+      // A write that makes no progress would be tried for ever.
+      if (count === 0) return done(Object.assign(new Error('nothing was written'), { code: 'EIO' }));
+      const rest = partsBehind(parts, count);
+      if (rest.length === 0) done(null);
+      else this.#writeParts(rest, position + count, done);
     });
   }
 
@@ -213,6 +252,19 @@ export class PartFile {
     }
     return this.#hashedTo === this.#endOffset;
   }
+}
+
+/** What is left of `parts` after their first `bytes` bytes. */
+function partsBehind(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let first = 0;
+  let skip = bytes;
+  for (; first < parts.length; first++) {
+    const length = parts[first]?.length ?? 0;
+    if (skip < length) break;
+    skip -= length;
+  }
+  const [head, ...rest] = parts.slice(first);
+  return head === undefined ? [] : [head.subarray(skip), ...rest];
 }
 
 function readAt(fd: number, buffer: Uint8Array, length: number, position: number): Promise<number> {
