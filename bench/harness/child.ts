@@ -35,12 +35,9 @@ export class Child implements AsyncDisposable {
   #exit: Promise<number | null>;
 
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
-    // Not `node`, but what it runs.
-    const words = command === process.execPath ? args : [command, ...args];
-    this.name = words
-      .slice(0, 2)
-      .map((word) => basename(word))
-      .join(' ');
+    // Not `node`, but what it runs, and of its arguments at most a subcommand: links hold secrets.
+    const [program = '', word = ''] = command === process.execPath ? args : [command, ...args];
+    this.name = /^[a-z]+$/.test(word) ? `${basename(program)} ${word}` : basename(program);
     const spawnOptions: SpawnOptions = {
       stdio: [options.stdin ?? 'ignore', options.stdout ?? 'pipe', 'pipe'],
       ...(options.env === undefined ? {} : { env: options.env }),
