@@ -13,6 +13,14 @@ import { onTestFinished } from 'vitest';
 
 const BIN = resolve('bin/sluice.js');
 const DEADLINE_MS = 20_000;
+/** What changes the output: the surroundings of the test run, and npm, which `npm test` leaves traces of. */
+const NOT_INHERITED = {
+  CI: undefined,
+  NO_COLOR: undefined,
+  FORCE_COLOR: undefined,
+  npm_command: undefined,
+  npm_lifecycle_event: undefined,
+};
 
 export interface SluiceOptions {
   readonly env?: Record<string, string | undefined>;
@@ -48,7 +56,7 @@ export class SluiceProcess {
     const { env = {}, cwd, input, wrapper = [], onStdout, deadlineMs = DEADLINE_MS } = options;
     this.#args = args;
     this.#deadlineMs = deadlineMs;
-    const inherited = { ...process.env, CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined };
+    const inherited = { ...process.env, ...NOT_INHERITED };
     const [command = process.execPath, ...words] = [...wrapper, process.execPath, BIN, ...args];
     this.child = spawn(command, words, { env: { ...inherited, ...env }, cwd });
     // A test may close a pipe that is still written to, or write to a process that has gone.
