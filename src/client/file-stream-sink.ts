@@ -116,8 +116,8 @@ export class FileStreamSink implements TransferSink {
     return { files: this.#files, sizeBytes: this.#sizeBytes };
   }
 
-  async keep(): Promise<void> {
-    for (const file of this.#open.values()) file.fail(new SluiceError('interrupted'));
+  async keep(reason: SluiceError = new SluiceError('interrupted')): Promise<void> {
+    for (const file of this.#open.values()) file.fail(reason);
     this.#end();
   }
 
@@ -202,7 +202,7 @@ class StreamedFile implements ReceivedFile {
 
   skip(): void {
     this.#isSkipped = true;
-    this.#drop();
+    this.#notify();
   }
 
   push(content: Uint8Array, done: SinkDone): void {
@@ -238,7 +238,7 @@ class StreamedFile implements ReceivedFile {
 
   #drop(): void {
     for (const { done } of this.#pieces.splice(0)) done(null);
-    this.#hash.reject(new SluiceError('interrupted', 'The file was skipped.'));
+    this.#hash.reject(skippedError());
     this.#end?.done(null);
     this.#end = null;
   }
@@ -246,6 +246,7 @@ class StreamedFile implements ReceivedFile {
   async #next(): Promise<Uint8Array | null> {
     for (;;) {
       if (this.#error !== null) throw this.#error;
+      if (this.#isSkipped) throw skippedError();
       const piece = this.#pieces.shift();
       if (piece !== undefined) {
         this.#hasher.update(piece.content);
@@ -280,6 +281,10 @@ class StreamedFile implements ReceivedFile {
     this.#hash.resolve(blake3);
     return null;
   }
+}
+
+function skippedError(): SluiceError {
+  return new SluiceError('interrupted', 'The file was skipped.');
 }
 
 const ZEROS = new Uint8Array(ZEROS_BYTES);

@@ -401,7 +401,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#pace.stop();
     if (this.#intake !== null) this.#emitProgress();
     this.#leave(false);
-    await this.#sink?.keep();
+    await this.#sink?.keep(error);
     this.#feed.emit({ type: 'state', state: 'failed', attempt: 0 });
     this.#feed.end(error);
     this.#offer.reject(error);

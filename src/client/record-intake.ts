@@ -51,6 +51,8 @@ interface Batch {
   readonly stream: number;
   readonly snapshot: LogSnapshot;
   pending: number;
+  /** Thrown away by a rewind: its writes may still end, and nobody waits for them. */
+  isDropped: boolean;
 }
 
 /** Work that has to wait until the log is durable up to `index`. */
@@ -118,6 +120,7 @@ export class RecordIntake {
       stream,
       snapshot: this.#reader.state.snapshot(),
       pending: 1,
+      isDropped: false,
     };
     this.#batches.push(batch);
     for (const { item, index } of records) this.#dispatch(item, index, batch);
@@ -154,6 +157,7 @@ export class RecordIntake {
     if (this.#mismatches > 2) {
       throw new SluiceError('conflict', 'The server has another transfer under this link.');
     }
+    for (const batch of this.#batches) batch.isDropped = true;
     this.#batches = [];
     this.#gated = [];
     if (this.#held !== null) this.#held = [];
@@ -180,7 +184,7 @@ export class RecordIntake {
   }
 
   #handOver(item: LogItem, index: number, batch: Batch): void {
-    const { sink, onBegin, onContent } = this.#options;
+    const { sink, onBegin } = this.#options;
     switch (item.type) {
       case 'manifest':
         return sink.addEntries(item.manifest.entries);
@@ -188,23 +192,21 @@ export class RecordIntake {
         onBegin(item.file);
         batch.pending += 1;
         sink.write(item.file, item.offset, item.content, (error) => {
-          onContent(item.content.length);
-          this.#settle(batch, error);
+          this.#settle(batch, error, item.content.length);
         });
         return this.#endFile(item.file, item.end, index, batch);
       case 'hole':
         batch.pending += 1;
         sink.hole(item.file, item.offset, item.span, (error) => {
-          onContent(item.span);
-          this.#settle(batch, error);
+          this.#settle(batch, error, item.span);
         });
         return this.#endFile(item.file, item.end, index, batch);
       case 'pack':
         batch.pending += 1;
         return this.#whenDurable(index, () =>
           sink.writePacked(item.firstFile, item.files, (error) => {
-            onContent(item.files.reduce((sum, { content }) => sum + content.length, 0));
-            this.#settle(batch, error);
+            const contentBytes = item.files.reduce((sum, { content }) => sum + content.length, 0);
+            this.#settle(batch, error, contentBytes);
           }),
         );
       case 'seal':
@@ -220,11 +222,12 @@ export class RecordIntake {
     );
   }
 
-  #settle(batch: Batch, error: SluiceError | null): void {
+  #settle(batch: Batch, error: SluiceError | null, contentBytes = 0): void {
     if (error !== null) return this.#options.onError(error);
+    if (batch.isDropped) return;
+    if (contentBytes > 0) this.#options.onContent(contentBytes);
     batch.pending -= 1;
-    // A batch that a rewind threw away may still be written; nobody waits for it.
-    if (batch.pending > 0 || !this.#batches.includes(batch)) return;
+    if (batch.pending > 0) return;
     this.#options.onConsumed(batch.stream, batch.bytes);
     this.#advance();
   }

@@ -43,6 +43,6 @@ export interface TransferSink {
   rewindTo(point: LogPoint): void;
   /** All content came and the seal matched: settle everything. The transfer is done when this resolves. */
   finish(): Promise<SinkTotals>;
-  /** The transfer stops in the middle: keep what is there so that it can go on. Never throws. */
-  keep(): Promise<void>;
+  /** The transfer stops in the middle, for `reason`: keep what is there so that it can go on. Never throws. */
+  keep(reason?: SluiceError): Promise<void>;
 }
