@@ -7,7 +7,7 @@ import { join, resolve, sep } from 'node:path';
 import { expect } from 'vitest';
 import { loadDigester } from '../../src/node/index.ts';
 import { DEFAULT_RECORD_SIZE_BYTES } from '../../src/protocol/index.ts';
-import { type SluiceOptions, SluiceProcess, startServer, temporaryFolder } from './cli.ts';
+import { type SluiceOptions, SluiceProcess, temporaryFolder } from './cli.ts';
 import { ObservingProxy } from './observing-proxy.ts';
 import { type Random, seededRandom } from './random.ts';
 
@@ -47,7 +47,7 @@ export class MortalServer {
   }
 
   get process(): SluiceProcess {
-    if (this.#process === null) throw new Error('the server is dead');
+    if (this.#process === null) throw new Error('the server was never started');
     return this.#process;
   }
 
@@ -57,17 +57,13 @@ export class MortalServer {
     dataDirectory: string = this.dataDirectory,
   ): Promise<void> {
     this.dataDirectory = dataDirectory;
-    this.#process = await startServer(
-      this.dataDirectory,
-      ['--port', String(this.#port), ...this.#args],
-      options,
-    );
+    const words = ['serve', '--json', '--data', dataDirectory, '--port', String(this.#port), ...this.#args];
+    this.#process = new SluiceProcess(words, options);
     this.#port = Number(new URL(String((await this.#process.event('ready')).url)).port);
   }
 
   async kill(): Promise<void> {
     const { process } = this;
-    this.#process = null;
     await killHard(process);
   }
 }
