@@ -45,7 +45,9 @@ function start(task: 'lock' | 'append'): { child: ChildProcess; lines: AsyncIter
   return { child, lines: createInterface({ input: child.stdout as NodeJS.ReadableStream }) };
 }
 
+/** May be called again, for what a dead process had still written. */
 async function killHard(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
