@@ -153,6 +153,7 @@ export class Client implements AsyncDisposable {
     }));
   }
 
+  /** Ends all connections; transfers that still run end with `interrupted`. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers.values()) server.close();
     this.#servers.clear();
@@ -160,7 +161,7 @@ export class Client implements AsyncDisposable {
 
   #serverOf(url: string): ServerConnection {
     const known = this.#servers.get(url);
-    if (known !== undefined && known.state !== 'failed' && known.state !== 'closed') return known;
+    if (known !== undefined) return known;
     const server = new ServerConnection(url, this.#environment, this.#limits);
     this.#servers.set(url, server);
     return server;

@@ -38,11 +38,12 @@ export class ServerConnection {
   readonly #onState: (state: SessionState) => void;
   readonly #users = new Set<StreamUser>();
   readonly #userOfStream = new Map<number, StreamUser>();
-  readonly #abort = new AbortController();
+  /** From the first user to the last, or to giving up. What an earlier life still brings is not for this one. */
+  #life = new AbortController();
   #driver: ConnectionDriver | null = null;
   #state: SessionState = 'closed';
   #attempt = 0;
-  #tryingSince: number;
+  #tryingSince = 0;
   #readyAt: number | null = null;
   #hasBeenReady = false;
   #retryAfterMs: number | null = null;
@@ -58,7 +59,6 @@ export class ServerConnection {
     this.#environment = environment;
     this.#limits = limits;
     this.#onState = onState;
-    this.#tryingSince = environment.clock.now();
   }
 
   get state(): SessionState {
@@ -70,11 +70,11 @@ export class ServerConnection {
     return this.#state === 'ready' || this.#state === 'draining' ? (this.#driver?.connection ?? null) : null;
   }
 
-  /** Adds a user; connects if nobody was there before. */
+  /** Adds a user; connects if nobody was there before, also after it was closed or given up. */
   attach(user: StreamUser): void {
     this.#users.add(user);
     if (this.connection !== null) user.handleReady();
-    else if (this.#state === 'closed') void this.#connect();
+    else if (this.#state === 'closed' || this.#state === 'failed') this.#begin();
     this.flush();
   }
 
@@ -111,24 +111,35 @@ export class ServerConnection {
     void this.#connect();
   }
 
+  /** Ends the connection in order. Users that are left hear `interrupted`. */
   close(): void {
     if (this.#state === 'closed' || this.#state === 'failed') return;
-    this.#timer?.cancel();
-    this.#setState('closed');
-    this.#abort.abort();
-    this.#driver?.close();
+    const driver = this.#driver;
+    this.#endLife('closed', new SluiceError('interrupted'));
+    driver?.close();
+  }
+
+  #begin(): void {
+    this.#life = new AbortController();
+    this.#attempt = 0;
+    this.#tryingSince = this.#environment.clock.now();
+    this.#readyAt = null;
+    this.#hasBeenReady = false;
+    this.#retryAfterMs = null;
+    void this.#connect();
   }
 
   async #connect(): Promise<void> {
+    const { signal } = this.#life;
     this.#setState('connecting');
     let transport: MessageTransport;
     try {
-      transport = await this.#environment.connect(this.url, this.#abort.signal);
+      transport = await this.#environment.connect(this.url, signal);
     } catch (error) {
-      if (this.#state === 'connecting') this.#retry(SluiceError.from(error));
+      if (!signal.aborted) this.#retry(SluiceError.from(error));
       return;
     }
-    if (this.#state !== 'connecting') return transport.terminate();
+    if (signal.aborted) return transport.terminate();
     const { clock, software } = this.#environment;
     const connection = new Connection(
       { role: 'client', software, streamWindowBytes: this.#limits.receiveWindowBytes },
@@ -138,7 +149,9 @@ export class ServerConnection {
       connection,
       transport,
       clock,
-      onEvent: (event) => this.#handleEvent(event),
+      onEvent: (event) => {
+        if (!signal.aborted) this.#handleEvent(event);
+      },
     });
     // A transport that failed at once has already told us so, and a new attempt is on its way.
     if (!connection.isEnded) {
@@ -171,7 +184,8 @@ export class ServerConnection {
     this.#hasBeenReady = true;
     this.#readyAt = this.#environment.clock.now();
     this.#setState('ready');
-    for (const user of [...this.#users]) user.handleReady();
+    const { signal } = this.#life;
+    for (const user of [...this.#users]) if (!signal.aborted && this.#users.has(user)) user.handleReady();
   }
 
   #handleMessage(message: StreamMessage): void {
@@ -183,7 +197,6 @@ export class ServerConnection {
   #handleEnded(error: SluiceError | null): void {
     this.#driver = null;
     this.#userOfStream.clear();
-    if (this.#state === 'closed' || this.#state === 'failed') return;
     const now = this.#environment.clock.now();
     if (this.#readyAt !== null) {
       this.#tryingSince = now;
@@ -199,17 +212,24 @@ export class ServerConnection {
     const patienceMs = this.#hasBeenReady ? this.#limits.reconnectForMs : this.#limits.connectForMs;
     // A proxy may answer for a server that restarts, so a strange answer is final only at the first connection.
     const isFinal = !error.retryable && !(this.#hasBeenReady && error.code === 'notSluice');
-    if (isFinal || triedMs >= patienceMs) return this.#fail(error);
+    if (isFinal || triedMs >= patienceMs) return this.#endLife('failed', error);
     this.#attempt += 1;
     this.#setState('backoff');
-    for (const user of [...this.#users]) user.handleDown(this.#attempt);
+    const { signal } = this.#life;
+    for (const user of [...this.#users]) if (this.#users.has(user)) user.handleDown(this.#attempt);
+    // The last user may have left when it heard of it.
+    if (signal.aborted) return;
     const waitMs = backoffMs(this.#attempt, random.fraction(), error.retryAfterMs ?? this.#retryAfterMs);
     this.#retryAfterMs = null;
     this.#timer = clock.setTimer(() => void this.#connect(), waitMs);
   }
 
-  #fail(error: SluiceError): void {
-    this.#setState('failed');
+  #endLife(state: 'closed' | 'failed', error: SluiceError): void {
+    this.#life.abort();
+    this.#timer?.cancel();
+    this.#driver = null;
+    this.#userOfStream.clear();
+    this.#setState(state);
     const users = [...this.#users];
     this.#users.clear();
     for (const user of users) user.handleFailed(error);
