@@ -81,6 +81,7 @@ export async function listJournaledTransfers(
   const folder = join(stateDirectory, 'transfers');
   for (const id of await foldersIn(folder)) {
     const stored = await readStored(join(folder, id));
+    if (stored === null) await removeUnfinished(join(folder, id));
     if (stored === null || stored.id !== id) continue;
     const expiresAtMs = stored.expiresAtMs ?? stored.createdAtMs + KEEP_UNACCEPTED_MS;
     if (Date.now() > expiresAtMs + KEEP_AFTER_EXPIRY_MS)
@@ -269,6 +270,12 @@ async function foldersIn(folder: string): Promise<string[]> {
     if (isMissing(error)) return [];
     throw localDiskError(error, `Reading ${folder}`);
   }
+}
+
+/** What a process left that died before it had written a transfer.json. A living one needs milliseconds for that. */
+async function removeUnfinished(folder: string): Promise<void> {
+  const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+  if (Date.now() > mtimeMs + KEEP_UNACCEPTED_MS) await rm(folder, { recursive: true, force: true });
 }
 
 /** Null for a folder without a whole transfer.json: the process died before it was accepted anywhere. */

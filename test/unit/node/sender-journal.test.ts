@@ -1,10 +1,12 @@
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -65,6 +67,19 @@ describe('the journal of a sender', () => {
     expect(await SenderJournal.findUnfinished(place())).toBeNull();
     writeFileSync(join(folderOf(journal), 'lock'), '999999 - 1\n');
     expect((await SenderJournal.findUnfinished(place()))?.id).toBe(journal.id);
+  });
+
+  it('is removed after a day when its process died before it was written', async () => {
+    const [young, old] = ['young', 'old'].map((name) => join(state, 'transfers', name)) as [string, string];
+    for (const folder of [young, old]) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'transfer.json.new'), '{');
+    }
+    const longAgo = Date.now() / 1000 - 25 * 3600;
+    utimesSync(old, longAgo, longAgo);
+    expect(await listJournaledTransfers(state)).toEqual([]);
+    expect(existsSync(young)).toBe(true);
+    expect(existsSync(old)).toBe(false);
   });
 
   it('can be read by its owner only', async () => {
