@@ -14,6 +14,8 @@ export function createLateDigester(load: () => Promise<Digester>): LateDigester 
   const loaded = load().then((real) => {
     digester = real;
   });
+  // Whoever connects is told; until somebody does, it concerns nobody.
+  loaded.catch(() => {});
   const real = (): Digester => {
     if (digester === null) throw new Error('the digester is used before it was loaded');
     return digester;

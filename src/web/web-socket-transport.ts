@@ -12,22 +12,29 @@ const POLL_MS = 4;
 /** Connects with the global `WebSocket`. */
 export const connectWithWebSocket: Connector = (serverUrl, signal) =>
   new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(givenUp());
     const url = new URL(serverUrl);
     url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
     url.pathname = `${url.pathname.replace(/\/+$/, '')}/ws`;
     const socket = new WebSocket(url, SUBPROTOCOL);
     socket.binaryType = 'arraybuffer';
-    const fail = (detail: string): void => {
+    // The signal is for the attempt alone: a connection that was made is closed by its transport, in order.
+    const settle = (): void => {
       clearTimeout(timer);
-      socket.close();
-      reject(new SluiceError('unreachable', detail));
-    };
-    const timer = setTimeout(() => fail('It did not answer in time.'), CONNECT_TIMEOUT_MS);
-    signal.addEventListener('abort', () => fail('The attempt was given up.'), { once: true });
-    socket.onerror = () => fail(`No WebSocket at ${url.host}.`);
-    socket.onopen = () => {
-      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
       socket.onerror = null;
+    };
+    const fail = (error: SluiceError): void => {
+      settle();
+      socket.close();
+      reject(error);
+    };
+    const onAbort = (): void => fail(givenUp());
+    const timer = setTimeout(() => fail(unreachable('It did not answer in time.')), CONNECT_TIMEOUT_MS);
+    signal.addEventListener('abort', onAbort);
+    socket.onerror = () => fail(unreachable(`No WebSocket at ${url.host}.`));
+    socket.onopen = () => {
+      settle();
       if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
       else {
         socket.close();
@@ -35,6 +42,14 @@ export const connectWithWebSocket: Connector = (serverUrl, signal) =>
       }
     };
   });
+
+function unreachable(detail: string): SluiceError {
+  return new SluiceError('unreachable', detail);
+}
+
+function givenUp(): SluiceError {
+  return unreachable('The attempt was given up.');
+}
 
 class WebSocketTransport implements MessageTransport {
   readonly #socket: WebSocket;

@@ -26,8 +26,9 @@ export async function* webSources(
 
 function entryOf(source: WebSource): SourceEntry {
   if (source instanceof File) {
-    const relative = source.webkitRelativePath;
-    return blobEntry(relative === '' ? source.name : relative, source, source.lastModified);
+    // Empty when the file was picked alone; only browsers have it at all.
+    const relative: string | undefined = source.webkitRelativePath;
+    return blobEntry(relative || source.name, source, source.lastModified);
   }
   const { name, content } = source;
   if (content instanceof Blob) return blobEntry(name, content, null);
