@@ -1,42 +1,76 @@
-import fc from 'fast-check';
+// How much may wait in the socket: from the rate the network takes, and only from what was measured honestly.
 import { expect, test } from 'vitest';
-import { SendBudget } from '../../../src/runtime/send-budget.ts';
+import { SendBudget } from '../../../src/runtime/index.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** A budget that has watched a network take `bytesPerSecond` for a second, with something always waiting. */
-function budgetAt(bytesPerSecond: number): SendBudget {
-  const budget = new SendBudget();
-  const waiting = 1_000;
-  for (let now = 0; now <= 1_000; now += 50) {
-    const taken = Math.round((bytesPerSecond * now) / 1_000);
-    budget.observe(now, taken + waiting, waiting);
+/** Observes a socket that takes `bytesPerMs` and always has something waiting. */
+function busy(
+  budget: SendBudget,
+  bytesPerMs: number,
+  fromMs: number,
+  untilMs: number,
+  alreadyTaken = 0,
+): number {
+  let taken = alreadyTaken;
+  for (let now = fromMs; now <= untilMs; now += 5) {
+    budget.observe(now, taken + MIB, MIB);
+    taken += bytesPerMs * 5;
   }
-  return budget;
+  return taken;
 }
 
-test('before the network was the limit, a message takes 1 MiB of content and 2 MiB may wait', () => {
-  const { bytesPerSecond, bufferBytes, messageBytes } = new SendBudget();
-  expect([bytesPerSecond, bufferBytes]).toEqual([null, 2 * MIB]);
-  expect(messageBytes).toBeGreaterThanOrEqual(MIB + 4 * 96);
-  expect(messageBytes).toBeLessThan(MIB + 64 * KIB);
+test('before anything was measured it is generous', () => {
+  const budget = new SendBudget();
+  expect([budget.bytesPerSecond, budget.bufferBytes]).toEqual([null, 2 * MIB]);
+  expect(budget.messageBytes).toBe(MIB + 32 * KIB);
 });
 
-test('30 ms of the rate may wait, a message takes 20 ms of it', () => {
-  const budget = budgetAt(10_000_000);
-  expect(budget.bytesPerSecond).toBeCloseTo(10_000_000, 0);
-  expect([budget.bufferBytes, budget.messageBytes]).toEqual([300_000, 200_000]);
+test('a busy socket tells the rate: 30 ms of it may wait, a message takes 20 ms', () => {
+  const budget = new SendBudget();
+  busy(budget, 10_000, 0, 2_000);
+  expect(budget.bytesPerSecond).toBeCloseTo(10_000_000, -5);
+  expect(budget.bufferBytes).toBeCloseTo(300_000, -4);
+  expect(budget.messageBytes).toBeCloseTo(200_000, -4);
 });
 
-// A fraction went through fragments into the credit of a stream, from there into the length of a read, which never ended.
-test('budgets are whole bytes and within their bounds, whatever the rate', () => {
-  fc.assert(
-    fc.property(fc.double({ min: 1, max: 1e10, noNaN: true }), (bytesPerSecond) => {
-      const { bufferBytes, messageBytes } = budgetAt(bytesPerSecond);
-      expect(Number.isSafeInteger(bufferBytes) && Number.isSafeInteger(messageBytes)).toBe(true);
-      expect(bufferBytes >= 64 * KIB && bufferBytes <= 4 * MIB).toBe(true);
-      expect(messageBytes >= 16 * KIB && messageBytes < MIB + 64 * KIB).toBe(true);
-    }),
-  );
+test('a slow line still gets a little, a fast one not too much', () => {
+  const slow = new SendBudget();
+  busy(slow, 10, 0, 1_000);
+  expect([slow.bufferBytes, slow.messageBytes]).toEqual([64 * KIB, 16 * KIB]);
+  const fast = new SendBudget();
+  busy(fast, 1_000_000, 0, 1_000);
+  expect([fast.bufferBytes, fast.messageBytes]).toEqual([4 * MIB, MIB + 32 * KIB]);
+});
+
+test('a socket that ran empty says nothing of a slow line', () => {
+  const budget = new SendBudget();
+  for (let now = 0; now < 2_000; now += 10) budget.observe(now, now * 10, 0);
+  expect(budget.bytesPerSecond).toBeNull();
+});
+
+test('but it may show that a line is faster than was thought', () => {
+  const budget = new SendBudget();
+  const taken = busy(budget, 1_000, 0, 500);
+  const before = budget.bytesPerSecond as number;
+  budget.observe(600, taken + 5_000_000, 0);
+  budget.observe(700, taken + 10_000_000, 0);
+  expect(budget.bytesPerSecond).toBeGreaterThan(before * 5);
+});
+
+test('follows a line that becomes slower within a second', () => {
+  const budget = new SendBudget();
+  const taken = busy(budget, 50_000, 0, 1_000);
+  busy(budget, 500, 1_005, 2_500, taken);
+  expect(budget.bytesPerSecond).toBeLessThan(1_500_000);
+});
+
+test('looks at most every 50 ms', () => {
+  const budget = new SendBudget();
+  budget.observe(0, MIB, MIB);
+  budget.observe(49, 10 * MIB, MIB);
+  expect(budget.bytesPerSecond).toBeNull();
+  budget.observe(50, 10 * MIB, MIB);
+  expect(budget.bytesPerSecond).toBe((9 * MIB * 1_000) / 50);
 });
