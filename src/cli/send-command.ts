@@ -187,7 +187,7 @@ class SendRun {
   #introduce({ link, isResumed }: Extract<SendEvent, { type: 'link' }>): void {
     const say = (line: string): void => this.#output.say(line);
     if (isResumed) say('  Goes on where it stopped; the link is the same as before.');
-    say(`  Receive it with  npx sluice receive ${shellWord(link)}`);
+    say(`  Receive it with  ${programName(this.#surroundings.env)} receive ${shellWord(link)}`);
     say(`  Others can start now. Kept ${roughDuration(this.#keptMs)} after the last byte.`);
     say('  Not end-to-end encrypted yet: the server can read it.');
     if (this.#paths[0] === '-' && this.#surroundings.stdin.isTTY === true) {

@@ -6,9 +6,12 @@
 import {
   type Connection,
   decodeTransferHeader,
+  EMPTY_HEAD,
   encodeBase64Url,
   type LogPoint,
   type Manifest,
+  type ManifestHead,
+  mergeHeads,
   missingFeatures,
   type OpenedReceive,
   type Priority,
@@ -71,7 +74,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   #damagedStreams = 0;
   #quietTimer: Timer | null = null;
   #waitTimer: Timer | null = null;
-  #manifest: Omit<Manifest, 'entries'> = { name: null, message: null, totalFiles: null, totalBytes: null };
+  #head: ManifestHead = EMPTY_HEAD;
   #offered: OfferedFile[] = [];
 
   constructor(server: ServerConnection, environment: ClientEnvironment, options: ReceiveTransferOptions) {
@@ -216,6 +219,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     if (this.#resume !== null) {
       // The former run had been accepted.
       this.#decision = 'accepted';
+      this.#head = this.#resume.head ?? EMPTY_HEAD;
       this.#progress.start(this.#resume.snapshot.contentBytes);
     }
     this.#restartWaiting();
@@ -233,6 +237,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#recordSizeBytes = header.recordSizeBytes;
     this.#transferState = opened.state;
     this.#expiresAtMs = opened.expiresAtMs;
+    if (this.#intake === null && this.#resume !== null) this.#tellOffer();
     this.#intake ??= this.#createIntake(
       this.#environment.digester.digest(opened.header),
       header.recordSizeBytes,
@@ -322,12 +327,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   // --- the offer ---------------------------------------------------------------------------------------------------
 
   #handleManifest({ entries, ...head }: Manifest): void {
-    this.#manifest = {
-      name: head.name ?? this.#manifest.name,
-      message: head.message ?? this.#manifest.message,
-      totalFiles: head.totalFiles ?? this.#manifest.totalFiles,
-      totalBytes: head.totalBytes ?? this.#manifest.totalBytes,
-    };
+    this.#head = mergeHeads(this.#head, head);
+    if (this.#decision === 'accepted') this.#sink?.setHead?.(this.#head);
     for (const { path, type, sizeBytes } of entries) {
       if (this.#offered.length < MAX_OFFERED_FILES) this.#offered.push({ path, type, sizeBytes });
     }
@@ -336,22 +337,28 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   }
 
   #ask(): void {
-    const offer: Offer = {
-      id: this.#id,
-      ...this.#manifest,
-      files: this.#offered,
-      state: this.#transferState,
-      isEncrypted: false,
-      expiresAtMs: this.#expiresAtMs,
-    };
     this.#decision = 'asked';
-    this.#feed.emit({ type: 'offer', offer });
-    this.#offer.resolve(offer);
+    const offer = this.#tellOffer();
     this.#setState('waiting for acceptance');
     Promise.resolve(this.#options.accept?.(offer) ?? true).then(
       (isAccepted) => this.#decide(isAccepted),
       (error: unknown) => void this.#fail(SluiceError.from(error)),
     );
+  }
+
+  /** What is known now. A receiver that goes on is told it as well, though nobody is asked again. */
+  #tellOffer(): Offer {
+    const offer: Offer = {
+      id: this.#id,
+      ...this.#head,
+      files: this.#offered,
+      state: this.#transferState,
+      isEncrypted: false,
+      expiresAtMs: this.#expiresAtMs,
+    };
+    this.#feed.emit({ type: 'offer', offer });
+    this.#offer.resolve(offer);
+    return offer;
   }
 
   #decide(isAccepted: boolean): void {
@@ -360,7 +367,10 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#decision = 'accepted';
     this.#setState('receiving');
     this.#restartWaiting();
-    this.#guard(() => this.#intake?.accept());
+    this.#guard(() => {
+      this.#sink?.setHead?.(this.#head);
+      this.#intake?.accept();
+    });
     this.#openAgain();
     this.#checkEnd();
   }
@@ -417,7 +427,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   // --- what is shown -----------------------------------------------------------------------------------------------
 
   #emitProgress(): void {
-    const { totalBytes, totalFiles } = this.#manifest;
+    const { totalBytes, totalFiles } = this.#head;
     const durableBytes = this.#intake?.durableContentBytes ?? 0;
     this.#feed.emit({ type: 'progress', ...this.#progress.read(), durableBytes, totalBytes, totalFiles });
   }

@@ -2,7 +2,7 @@
  * Sending paths and streams from Node, so that the same call made again goes on where the first one stopped. Walking
  * and reading are in src/node, the transfer itself in src/client.
  */
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Client, SendIdentity, SendOptions, SendTransfer } from '../client/index.ts';
 import { normalizeServerUrl, SluiceError } from '../client/index.ts';
@@ -38,9 +38,20 @@ export function send(sources: readonly string[] | Readable, options: NodeSendOpt
     journal = await findJournal(client, server, sources, options);
     return { credentials: journal.credentials, journal };
   };
-  const transfer = client.send(() => walk.entries(), { ...options, server, prepare });
+  const transfer = client.send(() => walk.entries(), {
+    ...options,
+    name: options.name ?? nameOf(sources),
+    server,
+    prepare,
+  });
   keepJournal(transfer, () => journal);
   return transfer;
+}
+
+/** A single file or folder names its transfer; several have no name in common. */
+function nameOf(paths: readonly string[]): string | undefined {
+  const [only] = paths;
+  return only === undefined || paths.length > 1 ? undefined : basename(resolve(only));
 }
 
 function isPaths(sources: readonly string[] | Readable): sources is readonly string[] {

@@ -20,6 +20,7 @@ import {
   type LogPoint,
   type LogSnapshot,
   type ManifestEntry,
+  type ManifestHead,
   type PackedFile,
   SluiceError,
 } from '../protocol/index.ts';
@@ -132,8 +133,16 @@ export class FolderSink implements TransferSink {
     this.resume =
       checkpoint === null
         ? null
-        : { point: { index: checkpoint.index, chain: checkpoint.chain }, snapshot: checkpoint };
+        : {
+            point: { index: checkpoint.index, chain: checkpoint.chain },
+            snapshot: checkpoint,
+            head: state.head,
+          };
     this.#hasContent = checkpoint !== null || state.placedFiles > 0 || state.created.length > 0;
+  }
+
+  setHead(head: ManifestHead): void {
+    this.#guard(() => this.#staging.journal.head(head));
   }
 
   addEntries(entries: readonly ManifestEntry[]): void {

@@ -5,6 +5,7 @@
  *
  * ```
  * {"v":1,"transfer":"..."}           first line
+ * {"h":{...}}                        name, message and totals of the transfer; the last one counts
  * {"e":{...}}                        a manifest entry
  * {"t":["photos","photos (2)"]}      a top-level folder has another name here
  * {"m":["photos","a"]}               a folder was created by us
@@ -29,10 +30,13 @@ import { promisify } from 'node:util';
 import {
   decodeBase64Url,
   decodeEntry,
+  decodeHead,
   encodeBase64Url,
   encodeEntry,
+  encodeHead,
   type LogSnapshot,
   type ManifestEntry,
+  type ManifestHead,
 } from '../protocol/index.ts';
 import { FileSet } from './file-set.ts';
 
@@ -52,6 +56,7 @@ export interface JournalState {
    * Names that files were about to get, and it is not known whether they did. The last one of a file counts.
    */
   readonly intents: Map<number, Path>;
+  head: ManifestHead | null;
   checkpoint: LogSnapshot | null;
   placedFiles: number;
   placedBytes: number;
@@ -61,6 +66,7 @@ export interface JournalState {
 interface Line {
   readonly v?: unknown;
   readonly transfer?: unknown;
+  readonly h?: unknown;
   readonly e?: unknown;
   readonly t?: unknown;
   readonly m?: unknown;
@@ -110,6 +116,10 @@ export class SinkJournal {
     ftruncateSync(this.#fd, this.#sizeBytes);
     if (!isOurs) this.#append({ v: VERSION, transfer: this.#transferId });
     return state;
+  }
+
+  head(head: ManifestHead): void {
+    this.#append({ h: encodeHead(head) });
   }
 
   entry(entry: ManifestEntry): void {
@@ -239,6 +249,7 @@ function emptyState(): JournalState {
     topLevel: new Map(),
     created: [],
     intents: new Map(),
+    head: null,
     checkpoint: null,
     placedFiles: 0,
     placedBytes: 0,
@@ -260,6 +271,7 @@ function applyLine(state: JournalState, line: Line): void {
     const entry = decodeEntry(line.e);
     (entry.type === 'dir' ? state.folders : state.entries).set(entry.file, entry);
   }
+  if ('h' in line) state.head = decodeHead(line.h);
   const top = line.t;
   if (isPath(top) && top.length === 2) state.topLevel.set(top[0] ?? '', top[1] ?? '');
   if (isPath(line.m)) state.created.push(line.m);

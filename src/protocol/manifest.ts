@@ -40,15 +40,31 @@ export interface ManifestEntry {
   readonly replaces: number | null;
 }
 
-export interface Manifest {
+/** What a manifest says of the transfer as a whole. */
+export interface ManifestHead {
   /** What the sender calls the transfer. Record 0 carries it; null elsewhere. */
   readonly name: string | null;
   readonly message: string | null;
   /** Totals as far as the sender knows them; the last manifest that has them counts. */
   readonly totalFiles: number | null;
   readonly totalBytes: number | null;
+}
+
+export interface Manifest extends ManifestHead {
   readonly entries: readonly ManifestEntry[];
 }
+
+/** The newer head, with what it leaves open taken from the older one. */
+export function mergeHeads(older: ManifestHead, newer: ManifestHead): ManifestHead {
+  return {
+    name: newer.name ?? older.name,
+    message: newer.message ?? older.message,
+    totalFiles: newer.totalFiles ?? older.totalFiles,
+    totalBytes: newer.totalBytes ?? older.totalBytes,
+  };
+}
+
+export const EMPTY_HEAD: ManifestHead = { name: null, message: null, totalFiles: null, totalBytes: null };
 
 export const MAX_NAME_CHARS = 1_024;
 export const MAX_MESSAGE_CHARS = 4_096;
@@ -57,13 +73,17 @@ const MAX_COMPONENT_CHARS = 1_024;
 const KNOWN_ENTRY_KEYS = ['file', 'path', 'type', 'size', 'mtime', 'mode', 'replaces', 'must'];
 
 export function encodeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
-  return encodeJson({
-    ...(manifest.name === null ? {} : { name: manifest.name }),
-    ...(manifest.message === null ? {} : { message: manifest.message }),
-    ...(manifest.totalFiles === null ? {} : { files: manifest.totalFiles }),
-    ...(manifest.totalBytes === null ? {} : { bytes: manifest.totalBytes }),
-    entries: manifest.entries.map(encodeEntry),
-  });
+  return encodeJson({ ...encodeHead(manifest), entries: manifest.entries.map(encodeEntry) });
+}
+
+/** The JSON form of what a manifest says of the whole transfer; what is not known is left out. */
+export function encodeHead({ name, message, totalFiles, totalBytes }: ManifestHead): JsonObject {
+  return {
+    ...(name === null ? {} : { name }),
+    ...(message === null ? {} : { message }),
+    ...(totalFiles === null ? {} : { files: totalFiles }),
+    ...(totalBytes === null ? {} : { bytes: totalBytes }),
+  };
 }
 
 /** The JSON form of one entry, also what the journals of sender and receiver keep. */
@@ -82,12 +102,17 @@ export function encodeEntry(entry: ManifestEntry): JsonObject {
 /** @throws SluiceError `protocol` when malformed, `unsupported` when an entry needs a key we do not know (`must`). */
 export function decodeManifest(plain: Uint8Array): Manifest {
   const json = parseObject(plain, 'manifest');
+  return { ...decodeHead(json), entries: readArray(json, 'entries', MAX_FILES).map(decodeEntry) };
+}
+
+/** @throws as `decodeManifest`. */
+export function decodeHead(value: unknown): ManifestHead {
+  const json = asObject(value, 'manifest');
   return {
     name: readOptional(json, 'name', null, (key) => readString(json, key, MAX_NAME_CHARS)),
     message: readOptional(json, 'message', null, (key) => readString(json, key, MAX_MESSAGE_CHARS)),
     totalFiles: readOptional(json, 'files', null, (key) => readCount(json, key)),
     totalBytes: readOptional(json, 'bytes', null, (key) => readCount(json, key)),
-    entries: readArray(json, 'entries', MAX_FILES).map(decodeEntry),
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   LogPoint,
   LogSnapshot,
   ManifestEntry,
+  ManifestHead,
   PackedFile,
   SluiceError,
 } from '../protocol/index.ts';
@@ -17,6 +18,8 @@ export type SinkDone = (error: SluiceError | null) => void;
 export interface SinkResume {
   readonly point: LogPoint;
   readonly snapshot: LogSnapshot;
+  /** What `setHead` was told last. The records that said it are not read again. */
+  readonly head?: ManifestHead | null;
 }
 
 /** What is in its place in the end, of this run and former ones. */
@@ -30,6 +33,8 @@ export interface TransferSink {
   readonly resume: SinkResume | null;
   /** Entries of a manifest record. A later entry for the same file overrides. */
   addEntries(entries: readonly ManifestEntry[]): void;
+  /** Name, message and totals as far as they are known now. For sinks that can go on after a restart. */
+  setHead?(head: ManifestHead): void;
   write(file: number, offset: number, content: Uint8Array, done: SinkDone): void;
   /** A span of zeros. */
   hole(file: number, offset: number, span: number, done: SinkDone): void;

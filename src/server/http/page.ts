@@ -17,15 +17,15 @@ export const START_PAGE: string = page(
   'Sluice',
   `<p>This is a Sluice server: live file transfer. Whoever has a link receives the files while they are still being
 sent.</p>
-<p>To send a file from a terminal, with Node.js installed:</p>
-<pre>npx sluice send &lt;file&gt; --server &lt;the address of this page&gt;</pre>`,
+<p>To send a file, with the Sluice command line on your machine:</p>
+<pre>sluice send &lt;file&gt; --server &lt;the address of this page&gt;</pre>`,
 );
 
 export const TRANSFER_PAGE: string = page(
   'Sluice transfer',
-  `<p>This is the link of a file transfer. Receiving in the browser comes later; until then a terminal does it, with
-Node.js installed:</p>
-<pre>npx sluice receive '&lt;the whole address of this page&gt;'</pre>
+  `<p>This is the link of a file transfer. Receiving in the browser comes later; until then the Sluice command line
+does it:</p>
+<pre>sluice receive '&lt;the whole address of this page&gt;'</pre>
 <p>Copy the address with everything behind the <code>#</code>: that part is the key, and this server never sees it.
 Keep the quotes around it.</p>`,
 );

@@ -263,13 +263,15 @@ describe('a second run', () => {
     await whole(sink, 1, pattern(5000));
     await pack(sink, 3, [pattern(7)]);
     await write(sink, 2, 0, large.subarray(0, 1_000_000));
+    const head = { name: 'holiday', message: null, totalFiles: 3, totalBytes: null };
+    sink.setHead(head);
     const point = snapshot(7, [{ file: 2, nextOffset: 600_000 }]);
     checkpoint(sink, point);
     await sink.keep();
     expect(files).toHaveLength(2);
 
     sink = await open();
-    expect(sink.resume).toEqual({ point: { index: 7, chain: point.chain }, snapshot: point });
+    expect(sink.resume).toEqual({ point: { index: 7, chain: point.chain }, snapshot: point, head });
     // What comes again is not written again.
     expect(await whole(sink, 1, pattern(5000))).toBeNull();
     expect(await pack(sink, 3, [pattern(7)])).toBeNull();
