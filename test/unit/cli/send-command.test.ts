@@ -69,7 +69,7 @@ describe('the link', () => {
     expect(out()).toBe('');
     transfer.emit(LINK_EVENT);
     expect(out()).toBe(`${SAMPLE_LINK}\n`);
-    expect(err()).toContain(`npx sluice receive '${SAMPLE_LINK}'`);
+    expect(err()).toContain(`  sluice receive '${SAMPLE_LINK}'`);
     expect(err()).toContain('Others can start now. Kept 24 h after the last byte.');
     expect(err()).toContain('Not end-to-end encrypted yet');
     transfer.end(SUMMARY);
