@@ -29,8 +29,6 @@ export interface SluiceOptions {
   readonly input?: string | Uint8Array;
   /** A command that runs ours, e.g. strace with its options; it must become our process in the end (`exec`). */
   readonly wrapper?: readonly string[];
-  /** Takes standard output, which is then not kept. */
-  readonly onStdout?: (chunk: Buffer) => void;
   /** Every wait ends after this time, ms. Default 20,000. */
   readonly deadlineMs?: number;
 }
@@ -48,12 +46,13 @@ export class SluiceProcess {
   readonly #args: readonly string[];
   readonly #stdout: Buffer[] = [];
   readonly #stderr: Buffer[] = [];
+  readonly #parsed = { stdout: nothingParsed(), stderr: nothingParsed() };
   readonly #watchers = new Set<() => void>();
   readonly #closed: Promise<Finished>;
   readonly #deadlineMs: number;
 
   constructor(args: readonly string[], options: SluiceOptions = {}) {
-    const { env = {}, cwd, input, wrapper = [], onStdout, deadlineMs = DEADLINE_MS } = options;
+    const { env = {}, cwd, input, wrapper = [], deadlineMs = DEADLINE_MS } = options;
     this.#args = args;
     this.#deadlineMs = deadlineMs;
     const inherited = { ...process.env, ...NOT_INHERITED };
@@ -62,7 +61,7 @@ export class SluiceProcess {
     // A test may close a pipe that is still written to, or write to a process that has gone.
     this.child.stdin.on('error', () => {});
     if (input !== undefined) this.child.stdin.end(input);
-    this.child.stdout.on('data', onStdout ?? ((chunk: Buffer) => this.#take(this.#stdout, chunk)));
+    this.child.stdout.on('data', (chunk: Buffer) => this.#take(this.#stdout, chunk));
     this.child.stderr.on('data', (chunk: Buffer) => this.#take(this.#stderr, chunk));
     this.#closed = new Promise((resolve) => {
       this.child.on('close', (code, signal) => {
@@ -89,11 +88,18 @@ export class SluiceProcess {
   }
 
   /** All whole `--json` lines so far. */
-  jsonLines(from: 'stdout' | 'stderr' = 'stdout'): Record<string, unknown>[] {
-    return this[from]
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  jsonLines(from: 'stdout' | 'stderr' = 'stdout'): readonly Record<string, unknown>[] {
+    const chunks = from === 'stdout' ? this.#stdout : this.#stderr;
+    const parsed = this.#parsed[from];
+    // Only what is new: a command may print tens of thousands of lines.
+    const bytes = Buffer.concat([parsed.rest, ...chunks.slice(parsed.chunks)]);
+    const end = bytes.lastIndexOf('\n') + 1;
+    parsed.chunks = chunks.length;
+    parsed.rest = bytes.subarray(end);
+    for (const line of bytes.toString('utf8', 0, end).split('\n').slice(0, -1)) {
+      parsed.events.push(JSON.parse(line) as Record<string, unknown>);
+    }
+    return parsed.events;
   }
 
   /** Resolves with what `find` returns as soon as that is not null, looking whenever something was printed. */
@@ -166,6 +172,17 @@ export class SluiceProcess {
         `stdout: ${this.stdout.slice(-2000)}\nstderr: ${this.stderr.slice(-2000)}`,
     );
   }
+}
+
+/** Lines that were parsed, the chunks they came in, and the bytes behind the last whole line. */
+interface Parsed {
+  readonly events: Record<string, unknown>[];
+  chunks: number;
+  rest: Buffer;
+}
+
+function nothingParsed(): Parsed {
+  return { events: [], chunks: 0, rest: Buffer.alloc(0) };
 }
 
 /** A place of its own for one test: a folder, a server, and commands that use both. */
