@@ -335,7 +335,10 @@ export class FolderSink implements TransferSink {
     for (let at = 0; at < files.length; at += PACK_BATCH) {
       if (this.#failure !== null) return;
       const batch = files.slice(at, at + PACK_BATCH);
-      await Promise.all(batch.map((packed, i) => this.#writePacked(firstFile + at + i, packed)));
+      const writes = batch.map((packed, i) => this.#writePacked(firstFile + at + i, packed));
+      // All of them have ended before anybody hears of a failure: afterwards the staging folder may be closed.
+      await Promise.allSettled(writes);
+      await Promise.all(writes);
       if (performance.now() - sliceStart < PACK_SLICE_MS) continue;
       await new Promise(setImmediate);
       sliceStart = performance.now();
@@ -433,8 +436,8 @@ export class FolderSink implements TransferSink {
   }
 
   #noteCreated(path: Path): void {
-    this.#state.created.push(path);
     this.#staging.journal.created(path);
+    this.#state.created.push(path);
   }
 
   #guard(run: () => void): void {

@@ -43,10 +43,20 @@ export class StagingFolder {
       });
     }
     this.#lock = lock;
-    this.journal = new SinkJournal(`${this.#folder.base}/journal`, transferId);
-    this.state = this.journal.recover();
-    this.#settleIntents();
-    this.#checkParts();
+    let journal: SinkJournal | null = null;
+    try {
+      journal = new SinkJournal(`${this.#folder.base}/journal`, transferId);
+      this.journal = journal;
+      this.state = journal.recover();
+      this.#settleIntents();
+      this.#checkParts();
+    } catch (error) {
+      // The disk may be full: a later attempt of this process must find it free.
+      journal?.close();
+      lock.release();
+      this.#folder.close();
+      throw error;
+    }
   }
 
   /** Where the content of an unfinished file is. */
