@@ -11,14 +11,17 @@ export interface ProcessLock {
   release(): void;
 }
 
+/** Names that `takeLock` uses for a moment beside a lock called `lock`; a process that dies in it leaves one. */
+export const LOCK_ATTEMPT: RegExp = /^lock\.[0-9a-f]{12}$/;
+
 /**
  * Takes the lock, or returns null when a living process holds it, this one included.
  * @throws the system's error when the folder cannot be written.
  */
 export function takeLock(path: string): ProcessLock | null {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
-  writeFileSync(own, `${thisProcess()}\n`, { flag: 'wx', mode: 0o600 });
   try {
+    writeFileSync(own, `${thisProcess()}\n`, { flag: 'wx', mode: 0o600 });
     // A link appears with its content, or fails when there is one: nobody ever reads a half-written lock.
     while (!tryLink(own, path)) {
       const holder = readHolder(path);

@@ -6,7 +6,7 @@
 import { chmodSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { SluiceError } from '../protocol/index.ts';
 import { collisionKey, type SafePathPlatform } from '../protocol/safe-path.ts';
-import { type ProcessLock, takeLock } from './process-lock.ts';
+import { LOCK_ATTEMPT, type ProcessLock, takeLock } from './process-lock.ts';
 import { type JournalState, markPlaced, type Path, SinkJournal } from './sink-journal.ts';
 import { lstatOrNull, openPrivateFolder, type PrivateFolder, type TargetFolder } from './target-folder.ts';
 
@@ -81,7 +81,9 @@ export class StagingFolder {
    */
   remove(): void {
     try {
-      for (const name of readdirSync(this.#folder.base)) if (PART_NAME.test(name)) this.#remove(name);
+      for (const name of readdirSync(this.#folder.base)) {
+        if (PART_NAME.test(name) || LOCK_ATTEMPT.test(name)) this.#remove(name);
+      }
     } finally {
       this.journal.close();
       this.#lock.release();

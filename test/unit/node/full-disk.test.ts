@@ -3,7 +3,7 @@
  * same on a real full disk is test/e2e/disk-full.test.ts, which is skipped where none can be mounted.
  */
 import type * as Fs from 'node:fs';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -37,7 +37,14 @@ vi.mock('node:fs', async (importOriginal) => {
     if (error !== null) throw error;
     return Reflect.apply(fs.writeSync, null, args);
   };
-  const full = { write: later(fs.write), writev: later(fs.writev), writeSync };
+  // As the system does: the file is there, and empty.
+  const writeFileSync = (path: string, data: string, options: object): void => {
+    fs.writeFileSync(path, '', options);
+    const error = take(data);
+    if (error !== null) throw error;
+    fs.writeFileSync(path, data);
+  };
+  const full = { write: later(fs.write), writev: later(fs.writev), writeSync, writeFileSync };
   return { ...fs, ...full, default: { ...fs, ...full } };
 });
 
@@ -72,6 +79,18 @@ test.each([0, 500, 3_000, 5_000, 80_000, 165_000, 200_000, 400_000])(
     }
   },
 );
+
+test('with room for not even a lock: nothing is left that would stay for ever', async () => {
+  disk.freeBytes = 0;
+  await expect(receive()).rejects.toMatchObject({ code: 'localDisk' });
+  const [staging = ''] = readdirSync(folder);
+  expect(readdirSync(join(folder, staging)).filter((name) => name.startsWith('lock'))).toEqual([]);
+  // What a process leaves that dies while it takes the lock.
+  writeFileSync(join(folder, staging, 'lock.0123456789ab'), '');
+  disk.freeBytes = Number.POSITIVE_INFINITY;
+  await receive();
+  expect(readdirSync(folder)).not.toContain(staging);
+});
 
 function contentOf(name: string): Buffer {
   return Buffer.from((name === 'large' ? LARGE : SMALL[Number(name)]) as Uint8Array);
