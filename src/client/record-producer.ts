@@ -2,7 +2,7 @@
  * Turns planned files into records and puts them into the send window: packs for small files, runs of data records for
  * large ones, early flushes for live streams. Reads ahead by one read, never beyond the room of the window.
  *
- * Memory: the buffers of the window, one read of at most 1 MiB ahead, and the contents of one pack.
+ * Memory: the buffers of the window, one read of at most 8 records ahead, and the contents of one pack.
  */
 
 import type { Digester } from '../protocol/index.ts';
@@ -34,7 +34,7 @@ import {
 } from './source-reading.ts';
 
 /** Records read with one call of a seekable source. */
-const READ_AHEAD_RECORDS = 4;
+const READ_AHEAD_RECORDS = 8;
 /** JSON of one manifest record stays below this, characters; the rest goes into the next. */
 const MANIFEST_CHARS = 60_000;
 

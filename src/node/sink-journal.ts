@@ -8,7 +8,7 @@
  * {"h":{...}}                        name, message and totals of the transfer; the last one counts
  * {"e":{...}}                        a manifest entry
  * {"t":["photos","photos (2)"]}      a top-level folder has another name here
- * {"m":["photos","a"]}               a folder was created by us
+ * {"m":["photos","a"]}               a folder is made by us: written before it is
  * {"i":[[7,["photos","a","x"]]]}     files are about to get these names: written before they get them
  * {"d":[[7,4096]]}                   files are in their place, with their sizes
  * {"n":[7]}                          a former run did not come to give them those names
@@ -131,8 +131,10 @@ export class SinkJournal {
     this.flush();
   }
 
+  /** Is with the operating system when this returns. */
   created(path: Path): void {
     this.#append({ m: path });
+    this.flush();
   }
 
   /** Is with the operating system when this returns. */

@@ -58,7 +58,7 @@ export class TargetFolder {
   readonly root: Folder;
   readonly #root: HeldFolder;
   readonly #mustSync: boolean;
-  readonly #onCreated: (path: readonly string[]) => void;
+  readonly #onCreate: (path: readonly string[]) => void;
   /** Keyed by path; the one used last is last. */
   readonly #held = new Map<string, HeldFolder>();
 
@@ -66,11 +66,11 @@ export class TargetFolder {
    * @throws the system's error when `directory` is no folder. It may itself be a link: it was named by the
    * user.
    */
-  constructor(directory: string, mustSync: boolean, onCreated: (path: readonly string[]) => void) {
+  constructor(directory: string, mustSync: boolean, onCreate: (path: readonly string[]) => void) {
     this.#root = new HeldFolder(HAS_DESCRIPTOR_PATHS ? `${directory}/.` : directory);
     this.root = this.#root;
     this.#mustSync = mustSync;
-    this.#onCreated = onCreated;
+    this.#onCreate = onCreate;
   }
 
   /**
@@ -121,9 +121,10 @@ export class TargetFolder {
         if (!isMissing(error) || lstatOrNull(location) !== null) throw inTheWay(location, error);
       }
       try {
+        // Told first: on a full disk a folder may still be made when nothing can be remembered any more.
+        this.#onCreate(path);
         mkdirSync(location);
         this.noteChanged(parent);
-        this.#onCreated(path);
       } catch (error) {
         // Another process was faster; whatever it made is looked at again.
         if (systemCode(error) !== 'EEXIST') throw error;
