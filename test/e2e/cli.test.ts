@@ -13,7 +13,7 @@ describe('live', () => {
     const sender = run(['send', '-']);
     expect(await sender.firstLine()).toMatch(LINK);
     expect(sender.stdout.split('\n').length).toBe(2);
-    await sender.printed('npx sluice receive');
+    await sender.printed('sluice receive');
   });
 
   test('a receiver has the first line before the second is written', async () => {
@@ -193,7 +193,7 @@ describe('interrupted', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)('%s at a sender of a stream ends it with 130', async (signal) => {
     const { run } = await workplace();
     const sender = run(['send', '-']);
-    await sender.printed('npx sluice receive');
+    await sender.printed('sluice receive');
     sender.child.kill(signal);
     const { code, stderr } = await sender.finished();
     expect(code).toBe(130);

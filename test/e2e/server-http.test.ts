@@ -45,9 +45,9 @@ describe('pages', () => {
   test('the start page and a transfer page are plain, strict and say what to do', async () => {
     const { url } = await startServer();
     for (const [path, text] of [
-      ['/', 'npx sluice send'],
-      ['/t/EREREREREREREREREREREQ', 'npx sluice receive'],
-      ['/t/EREREREREREREREREREREQ/ZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY', 'npx sluice receive'],
+      ['/', 'sluice send'],
+      ['/t/EREREREREREREREREREREQ', 'sluice receive'],
+      ['/t/EREREREREREREREREREREQ/ZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY', 'sluice receive'],
     ] as const) {
       const response = await fetch(`${url}${path}`);
       expect(response.status).toBe(200);
