@@ -8,21 +8,14 @@ export class ReceiveProgress {
   #receivedBytes = 0;
   #problems = 0;
   #currentFile: readonly string[] | null = null;
-  /** When something arrived last, ms. */
-  arrivedAt: number;
 
   constructor(now: number) {
     this.#startedAt = now;
-    this.arrivedAt = now;
   }
 
   /** Goes on (or back) to a log that holds `contentBytes`. */
   start(contentBytes: number): void {
     this.#receivedBytes = contentBytes;
-  }
-
-  noteArrival(now: number): void {
-    this.arrivedAt = now;
   }
 
   addEntries(entries: readonly ManifestEntry[]): void {

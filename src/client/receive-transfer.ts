@@ -19,7 +19,8 @@ import {
   type StreamMessage,
   type TransferState,
 } from '../protocol/index.ts';
-import type { SinkResume, SinkTotals, Timer, TransferSink } from '../runtime/index.ts';
+import type { SinkResume, SinkTotals, TransferSink } from '../runtime/index.ts';
+import { ArrivalWatch } from './arrival-watch.ts';
 import type { ClientEnvironment } from './environment.ts';
 import { EventFeed } from './event-feed.ts';
 import type { Activity, FileEvent, Offer, OfferedFile, ReceiveEvent, ReceiveSummary } from './events.ts';
@@ -42,8 +43,6 @@ export interface ReceiveTransferOptions {
 }
 
 const REOPEN_AFTER_MS = 1_000;
-/** Without data for so long, the sender is what we wait for. */
-const QUIET_MS = 1_000;
 /** Streams given up because a record stayed damaged; one more ends the transfer. */
 const MAX_DAMAGED_STREAMS = 3;
 /** Files of the offer that are remembered to be shown. */
@@ -59,6 +58,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   readonly #done = Promise.withResolvers<ReceiveSummary>();
   readonly #progress: ReceiveProgress;
   readonly #pace: ProgressPace;
+  readonly #arrivals: ArrivalWatch;
   #readToken: Uint8Array | null = null;
   #sink: TransferSink | null = null;
   /** Where a former run stands, unless the server's log turned out to be another one. */
@@ -72,8 +72,6 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   #state: Activity = 'connecting';
   #isOver = false;
   #damagedStreams = 0;
-  #quietTimer: Timer | null = null;
-  #waitTimer: Timer | null = null;
   #head: ManifestHead = EMPTY_HEAD;
   #offered: OfferedFile[] = [];
 
@@ -84,6 +82,17 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#id = encodeBase64Url(options.link.id);
     this.#progress = new ReceiveProgress(environment.clock.now());
     this.#pace = new ProgressPace(environment.clock, () => this.#emitProgress());
+    this.#arrivals = new ArrivalWatch({
+      clock: environment.clock,
+      waitTimeoutMs: options.waitTimeoutMs,
+      isWaiting: () => this.#decision !== 'asked' && (this.#intake?.isIdle ?? true),
+      onQuiet: () => {
+        const isLive = this.#transferState === 'live' && !this.#intake?.isSealed;
+        if (isLive && this.#state === 'receiving') this.#setState('waiting for sender');
+      },
+      onTimeout: (ms) =>
+        void this.#fail(new SluiceError('waitTimeout', `${Math.round(ms / 1000)} s have passed.`)),
+    });
     // Both promises may be left alone by a user who listens to events only.
     this.#offer.promise.catch(() => {});
     this.#done.promise.catch(() => {});
@@ -174,7 +183,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   handleRecords(chunk: Uint8Array): void {
     if (this.#isOver || this.#stream === null) return;
-    this.#restartWaiting();
+    this.#arrivals.note();
     if (this.#decision === 'accepted') this.#setState('receiving');
     const stream = this.#stream;
     this.#guard(() => {
@@ -222,7 +231,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       this.#head = this.#resume.head ?? EMPTY_HEAD;
       this.#progress.start(this.#resume.snapshot.contentBytes);
     }
-    this.#restartWaiting();
+    this.#arrivals.note();
     this.#server.attach(this);
   }
 
@@ -317,10 +326,10 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
       return;
     }
     // The point of a former run is not in the server's log: there is no earlier one to try but the start.
-    const sink = this.#sink as TransferSink;
-    if (sink.resume === null)
+    if (this.#resume === null)
       throw new SluiceError('conflict', 'The server has another transfer under this link.');
-    sink.rewindTo({ index: 0, chain: new Uint8Array(32) });
+    this.#resume = null;
+    (this.#sink as TransferSink).rewindTo({ index: 0, chain: new Uint8Array(32) });
     this.#progress.start(0);
   }
 
@@ -366,7 +375,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     if (!isAccepted) return void this.#fail(new SluiceError('refused'));
     this.#decision = 'accepted';
     this.#setState('receiving');
-    this.#restartWaiting();
+    this.#arrivals.note();
     this.#guard(() => {
       this.#sink?.setHead?.(this.#head);
       this.#intake?.accept();
@@ -386,7 +395,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
 
   async #finish(): Promise<void> {
     this.#isOver = true;
-    this.#cancelTimers();
+    this.#arrivals.stop();
     let totals: SinkTotals;
     try {
       totals = await (this.#sink as TransferSink).finish();
@@ -407,7 +416,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   async #fail(error: SluiceError): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#cancelTimers();
+    this.#arrivals.stop();
     this.#pace.stop();
     if (this.#intake !== null) this.#emitProgress();
     this.#leave(false);
@@ -430,48 +439,6 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     const { totalBytes, totalFiles } = this.#head;
     const durableBytes = this.#intake?.durableContentBytes ?? 0;
     this.#feed.emit({ type: 'progress', ...this.#progress.read(), durableBytes, totalBytes, totalFiles });
-  }
-
-  /** Starts both waits anew: the one that gets a name, and the one that ends it all. */
-  #restartWaiting(): void {
-    const { clock } = this.#environment;
-    // One timer that looks around when it fires is cheaper than one that is set again at every message.
-    this.#progress.noteArrival(clock.now());
-    this.#quietTimer ??= clock.setTimer(() => this.#handleQuiet(), QUIET_MS);
-    const { waitTimeoutMs } = this.#options;
-    if (waitTimeoutMs !== null)
-      this.#waitTimer ??= clock.setTimer(() => this.#handleWait(waitTimeoutMs), waitTimeoutMs);
-  }
-
-  #handleQuiet(): void {
-    this.#quietTimer = null;
-    if (this.#isOver || this.#intake?.isSealed) return;
-    const quietMs = this.#environment.clock.now() - this.#progress.arrivedAt;
-    if (quietMs < QUIET_MS || !(this.#intake?.isIdle ?? true)) {
-      const againMs = Math.max(QUIET_MS - quietMs, 100);
-      this.#quietTimer = this.#environment.clock.setTimer(() => this.#handleQuiet(), againMs);
-    } else if (this.#state === 'receiving' && this.#transferState === 'live')
-      this.#setState('waiting for sender');
-  }
-
-  #handleWait(timeoutMs: number): void {
-    this.#waitTimer = null;
-    if (this.#isOver) return;
-    const leftMs = this.#progress.arrivedAt + timeoutMs - this.#environment.clock.now();
-    if (leftMs <= 0 && this.#decision !== 'asked') {
-      return void this.#fail(
-        new SluiceError('waitTimeout', `${Math.round(timeoutMs / 1000)} s have passed.`),
-      );
-    }
-    this.#waitTimer = this.#environment.clock.setTimer(
-      () => this.#handleWait(timeoutMs),
-      Math.max(leftMs, 100),
-    );
-  }
-
-  #cancelTimers(): void {
-    this.#quietTimer?.cancel();
-    this.#waitTimer?.cancel();
   }
 
   #setState(state: Activity, attempt = 0): void {

@@ -50,10 +50,3 @@ test('sums up time and problems', () => {
   progress.countFile(fileEvent(new SluiceError('sourceChanged')));
   expect(progress.summary(3_000)).toEqual({ seconds: 2.5, problems: 1 });
 });
-
-test('remembers when something arrived', () => {
-  const progress = new ReceiveProgress(7);
-  expect(progress.arrivedAt).toBe(7);
-  progress.noteArrival(20);
-  expect(progress.arrivedAt).toBe(20);
-});
