@@ -27,6 +27,9 @@ const MIB = 1024 * 1024;
 /** What a sender may have on its way: the default of `sendWindowBytes`, with room for what is not content. */
 const SEND_WINDOW_BYTES = 16.5 * MIB;
 
+/** A server that dies again and again is asked less and less often, up to every 20 s. */
+const PATIENT = { deadlineMs: 50_000 };
+
 const random = printedRandom('crash');
 
 test('a sender that is killed goes on where it stopped', async () => {
@@ -107,7 +110,7 @@ test('senders and receivers survive a server that is killed', async () => {
   for (let life = 0; life < 3; life++) {
     const moments = transfers.map(async (transfer, i) => {
       const moment = transfer.proxy.holdAfter('up', 1 + random.below((sizes[i] as number) / 2));
-      if (life === 0) senders.set(transfer, transfer.send());
+      if (life === 0) senders.set(transfer, transfer.send(PATIENT));
       await cameBefore(moment, senders.get(transfer) as SluiceProcess);
     });
     // The first time everybody is in the middle, later at least one is.
@@ -117,7 +120,8 @@ test('senders and receivers survive a server that is killed', async () => {
     for (const transfer of transfers) {
       transfer.proxy.release();
       const link = linkOf(senders.get(transfer) as SluiceProcess);
-      if (link !== null && !receivers.has(transfer)) receivers.set(transfer, transfer.receive(link, 'in'));
+      if (link === null || receivers.has(transfer)) continue;
+      receivers.set(transfer, transfer.receive(link, 'in', PATIENT));
     }
   }
   for (const transfer of transfers) {
@@ -182,10 +186,10 @@ test('a sender of standard input survives the server as long as it lives itself'
   const rig = await CrashRig.start(random);
   const transfer = await rig.prepare('empty');
   const content = randomBytes(6 * MIB, random);
-  const sender = transfer.run(['send', '-', '--json', '--name', 'stream.bin']);
+  const sender = transfer.run(['send', '-', '--json', '--name', 'stream.bin'], PATIENT);
   const link = String((await sender.event('link')).link);
-  const receiver = transfer.run(['receive', link, '-o', '-', '--json']);
-  const cuts = [0, 1 * MIB, 3 * MIB, 4 * MIB, 6 * MIB];
+  const receiver = transfer.run(['receive', link, '-o', '-', '--json'], PATIENT);
+  const cuts = [0, 2 * MIB, 4 * MIB, 6 * MIB];
   for (const [i, end] of cuts.entries()) {
     if (i === 0) continue;
     const isLast = i === cuts.length - 1;

@@ -5,7 +5,14 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CrashRig, describeFolder, linkOf, printedRandom, type SourceKind } from '../support/crash-rig.ts';
+import {
+  CrashRig,
+  describeFolder,
+  linkOf,
+  printedRandom,
+  type SourceKind,
+  type Transfer,
+} from '../support/crash-rig.ts';
 
 const KINDS: readonly SourceKind[] = ['one byte', 'record and one', 'several MiB', 'folder'];
 const random = printedRandom('flipped-bit');
@@ -15,37 +22,37 @@ describe.each(['stopped', 'running'] as const)('a byte that changes while the se
     const rig = await CrashRig.start(random);
     const good = await rig.prepare('several MiB', 'good');
     const bad = await Promise.all(KINDS.map((kind) => rig.prepare(kind)));
-    const links = new Map<object, string>();
-    for (const transfer of [good, ...bad]) {
+    const links = new Map<Transfer, string>();
+    const send = async (transfer: Transfer): Promise<void> => {
       const sender = transfer.send();
       expect(await sender.finished()).toMatchObject({ code: 0 });
       links.set(transfer, linkOf(sender) as string);
-    }
+    };
+    await Promise.all([good, ...bad].map(send));
     if (when === 'stopped') await rig.server.kill();
-    const flips: string[] = [];
+    const flips = new Map<Transfer, string>();
     for (const transfer of bad) {
-      flips.push(await flipByte(rig, idOf(links.get(transfer) as string)));
+      flips.set(transfer, await flipByte(rig, idOf(links.get(transfer) as string)));
     }
     if (when === 'stopped') await rig.server.start();
-    for (const [i, transfer] of bad.entries()) {
-      // Asked twice: the second time it is known already.
-      for (const into of ['in', 'again']) {
-        const receiver = transfer.receive(links.get(transfer) as string, into);
-        const { code } = await receiver.finished();
-        const last = receiver.jsonLines().at(-1);
-        expect({ flip: flips[i], code, last }).toMatchObject({
-          code: 7,
-          last: { type: 'error', code: 'corrupted', exitCode: 7 },
-        });
-        await expectOnlyRight(transfer.content, join(transfer.folder, into));
-      }
-    }
+    const refuse = async (transfer: Transfer, into: string): Promise<void> => {
+      const receiver = transfer.receive(links.get(transfer) as string, into);
+      const { code } = await receiver.finished();
+      const last = receiver.jsonLines().at(-1);
+      expect({ flip: flips.get(transfer), code, last }).toMatchObject({
+        code: 7,
+        last: { type: 'error', code: 'corrupted', exitCode: 7 },
+      });
+      await expectOnlyRight(transfer.content, join(transfer.folder, into));
+    };
+    await Promise.all(bad.map((transfer) => refuse(transfer, 'in')));
+    // The second time it is known already.
+    const [first] = bad as [Transfer];
+    await refuse(first, 'again');
     const receiver = good.receive(links.get(good) as string, 'in');
     expect(await receiver.finished()).toMatchObject({ code: 0 });
     await good.expectArrived('in', receiver);
     // The server is as good as before for new ones, also for those who send the same again.
-    const [first] = bad;
-    if (first === undefined) return;
     const sender = first.send();
     expect(await sender.finished()).toMatchObject({ code: 0 });
     const fresh = first.receive(linkOf(sender) as string, 'fresh');
