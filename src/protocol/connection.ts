@@ -110,6 +110,8 @@ export class Connection {
   #peerMaxStreams = DEFAULT_MAX_STREAMS;
   #state: 'greeting' | 'ready' | 'ended' = 'greeting';
   #closeCode: number | null = null;
+  /** A `goaway` that waits for the greeting. */
+  #goAwayMs: number | null = null;
   readonly #startedAt: number;
   #lastAckAt: number;
   #isAckUrgent = false;
@@ -220,9 +222,10 @@ export class Connection {
     if (!this.isEnded) this.#queue(message);
   }
 
-  /** A server that stops: no new streams, running ones go on until it closes. */
+  /** A server that stops: no new streams, running ones go on until it closes. Told after the greeting at the earliest. */
   goAway(retryAfterMs: number): void {
-    if (!this.isEnded) this.#queue({ type: 'goaway', retryAfterMs });
+    if (this.#state === 'greeting') this.#goAwayMs = retryAfterMs;
+    else if (!this.isEnded) this.#queue({ type: 'goaway', retryAfterMs });
   }
 
   /** Says where the records to send on a stream come from. The peer's first limit is `creditBytes`. */
@@ -412,6 +415,7 @@ export class Connection {
     }
     this.#state = 'ready';
     this.#events.push({ type: 'ready', version, software, extensions });
+    if (this.#goAwayMs !== null) this.goAway(this.#goAwayMs);
   }
 
   #greeting(

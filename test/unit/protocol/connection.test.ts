@@ -810,6 +810,14 @@ describe('the end', () => {
     expect(eventsOf(pair.client)).toEqual([{ type: 'goaway', retryAfterMs: 1_500 }]);
     expect(pair.client.isReady).toBe(true);
   });
+
+  test('goaway waits for the greeting, which comes first', () => {
+    const pair = new ConnectionPair();
+    pair.server.goAway(1_500);
+    expect(messagesOf(pair.server, 0)).toEqual([]);
+    pair.exchange(0);
+    expect(eventsOf(pair.client).map(({ type }) => type)).toEqual(['ready', 'goaway']);
+  });
 });
 
 describe('limits', () => {
