@@ -10,12 +10,12 @@ import type { NodeReceiveOptions, ReceiveTransfer } from '../node-client/index.t
 import { displayName } from '../protocol/display-name.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
+import { followTransfer } from './follow-transfer.ts';
 import { freeBytesAt } from './free-space.ts';
 import { nameOf, offerLines } from './offer-text.ts';
 import { confirm } from './prompt.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand } from './shell-words.ts';
-import { stopOnInterrupt } from './signals.ts';
 import { filesAndBytes, incomplete, pace } from './summary-text.ts';
 import { programName, type Surroundings } from './surroundings.ts';
 import { TransferOutput } from './transfer-output.ts';
@@ -42,9 +42,6 @@ export interface ReceiveClient {
 
 type TargetedOptions = NodeReceiveOptions & ({ readonly directory: string } | { readonly output: Writable });
 type RunningReceive = Pick<ReceiveTransfer, 'offer' | 'done' | 'on' | 'stop'>;
-
-/** A connection that takes longer is shown. */
-const SHOW_CONNECTING_AFTER_MS = 500;
 
 /** Resolves with the exit code. */
 export async function receiveCommand(
@@ -105,29 +102,16 @@ class ReceiveRun {
       onConflict,
       ...(this.#toStdout ? { output: this.#surroundings.stdout } : { directory: output }),
       ...(timeoutMs === undefined ? {} : { waitTimeoutMs: timeoutMs }),
-      accept: (offer) => {
-        clearTimeout(connecting);
-        return this.#accept(offer);
-      },
+      accept: (offer) => this.#accept(offer),
     });
-    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.offer.catch(() => {});
-    const forget = transfer.on((event) => this.#handle(event));
-    const stopListening = stopOnInterrupt(
-      transfer,
-      { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
-      this.#surroundings.now,
-    );
-    try {
-      return await transfer.done;
-    } finally {
-      clearTimeout(connecting);
-      // Closing its streams may still cause events; the result has been told by then.
-      forget();
-      stopListening();
-      this.#output.stop();
-    }
+    return followTransfer(transfer, {
+      output: this.#output,
+      now: this.#surroundings.now,
+      onEvent: (event) => this.#handle(event),
+      endAtOnce: () => this.#endAtOnce(),
+    });
   }
 
   finish(summary: ReceiveSummary): number {

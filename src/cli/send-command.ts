@@ -8,9 +8,9 @@ import type { SendEvent, SendSummary } from '../client/events.ts';
 import type { NodeSendOptions, SendTransfer } from '../node-client/index.ts';
 import { SluiceError } from '../protocol/index.ts';
 import { toSluiceError, writeError } from './exit.ts';
+import { followTransfer } from './follow-transfer.ts';
 import { formatBytes } from './quantities.ts';
 import { shellCommand, shellWord, withOptions, withoutFlag } from './shell-words.ts';
-import { stopOnInterrupt } from './signals.ts';
 import { skippedFile } from './skipped-file.ts';
 import { filesAndBytes, incomplete, pace, roughDuration, wallTime } from './summary-text.ts';
 import { programName, type Surroundings } from './surroundings.ts';
@@ -37,9 +37,6 @@ export interface SendClient {
 }
 
 type RunningSend = Pick<SendTransfer, 'link' | 'done' | 'on' | 'stop'>;
-
-/** A connection that takes longer is shown. */
-const SHOW_CONNECTING_AFTER_MS = 500;
 
 /** Resolves with the exit code. */
 export async function sendCommand(
@@ -121,24 +118,14 @@ class SendRun {
       ...(message === undefined ? {} : { message }),
       ...(expiresMs === undefined ? {} : { expiresMs }),
     });
-    const connecting = setTimeout(() => this.#output.start(), SHOW_CONNECTING_AFTER_MS);
     // `done` tells of the same error.
     transfer.link.catch(() => {});
-    const forget = transfer.on((event) => this.#handle(event));
-    const stopListening = stopOnInterrupt(
-      transfer,
-      { say: (line) => this.#output.say(line), endAtOnce: () => this.#endAtOnce() },
-      this.#surroundings.now,
-    );
-    try {
-      return await transfer.done;
-    } finally {
-      clearTimeout(connecting);
-      // Closing its streams may still cause events; the result has been told by then.
-      forget();
-      stopListening();
-      this.#output.stop();
-    }
+    return followTransfer(transfer, {
+      output: this.#output,
+      now: this.#surroundings.now,
+      onEvent: (event) => this.#handle(event),
+      endAtOnce: () => this.#endAtOnce(),
+    });
   }
 
   finish(summary: SendSummary): number {
