@@ -96,7 +96,7 @@ export class FileStreamSink implements TransferSink {
     };
     for (const [i, { content, blake3, status }] of files.entries()) {
       const file = this.#fileOf(firstFile + i);
-      if (content.length > 0) file.push(content, () => {});
+      file.push(content, () => {});
       file.end({ blake3, sizeBytes: content.length, status }, settle);
       this.#open.delete(firstFile + i);
     }
@@ -206,6 +206,8 @@ class StreamedFile implements ReceivedFile {
   }
 
   push(content: Uint8Array, done: SinkDone): void {
+    // The end of a stream comes in a record without content; a reader that waits for bytes gets none of it.
+    if (content.length === 0) return done(null);
     this.#pieces.push({ content, done });
     this.#notify();
   }

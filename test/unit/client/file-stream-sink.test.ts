@@ -153,6 +153,18 @@ test('a hole is read as zeros, and finished when the last of them was read', asy
   expect(await file.blake3).toBe(hexOf(zeros));
 });
 
+test('a record without content is finished at once, and is no piece of the stream', async () => {
+  const rig = new SinkRig();
+  rig.announce('a');
+  rig.write(1, 0, contentOf(3));
+  rig.write(1, 3, new Uint8Array(0));
+  rig.end(1, contentOf(3));
+  expect(rig.finished).toEqual(['write 1@3']);
+  const reader = (await rig.next()).stream().getReader();
+  expect((await reader.read()).value).toEqual(contentOf(3));
+  expect((await reader.read()).done).toBe(true);
+});
+
 test('an empty hole is finished at once', () => {
   const rig = new SinkRig();
   rig.announce('a');
