@@ -47,7 +47,6 @@ export interface MemorySinkOptions {
   readonly delayMs: () => number;
   /** Content was handed over, in bytes of its file. */
   readonly onContent?: (file: number, end: number) => void;
-  readonly onRewind?: () => void;
 }
 
 export class MemorySink implements TransferSink {
@@ -108,7 +107,6 @@ export class MemorySink implements TransferSink {
 
   rewindTo(point: LogPoint): void {
     this.rewinds += 1;
-    this.#options.onRewind?.();
     this.#generation += 1;
     this.#lastCheckpoint = point.index;
     this.#options.disk.resume = null;
