@@ -1,63 +1,60 @@
-/** Silence while receiving: named after a second, ended after the time its user gave. */
+// Silence while receiving: named after a second, ended after the time its user gave, and borne while we are the cause.
 import { expect, test } from 'vitest';
 import { ArrivalWatch } from '../../../src/client/arrival-watch.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
-function watchWith(waitTimeoutMs: number | null): {
-  clock: FakeClock;
-  watch: ArrivalWatch;
-  told: string[];
-  setWaiting: (isWaiting: boolean) => void;
-} {
+function rig(waitTimeoutMs: number | null = null) {
   const clock = new FakeClock();
   const told: string[] = [];
-  let isWaiting = true;
+  const state = { isWaiting: true };
   const watch = new ArrivalWatch({
     clock,
     waitTimeoutMs,
-    isWaiting: () => isWaiting,
+    isWaiting: () => state.isWaiting,
     onQuiet: () => told.push(`quiet ${clock.now()}`),
-    onTimeout: (ms) => told.push(`timeout ${ms} ${clock.now()}`),
+    onTimeout: () => told.push(`timeout ${clock.now()}`),
   });
-  const setWaiting = (value: boolean): void => {
-    isWaiting = value;
-  };
-  return { clock, watch, told, setWaiting };
+  return { clock, watch, told, state };
 }
 
-test('a second without data is told once, and again after the next data', async () => {
-  const { clock, watch, told } = watchWith(null);
-  const start = clock.now();
+test('a second of silence is told once, until something arrives again', async () => {
+  const { clock, watch, told } = rig();
   watch.note();
   await clock.advance(5_000);
-  expect(told).toEqual([`quiet ${start + 1_000}`]);
+  expect(told).toEqual(['quiet 1000']);
   watch.note();
-  await clock.advance(999);
-  expect(told).toHaveLength(1);
-  await clock.advance(1_001);
-  expect(told).toHaveLength(2);
+  await clock.advance(5_000);
+  expect(told).toEqual(['quiet 1000', 'quiet 6000']);
+  expect(clock.nextTimerAt).toBeNull();
 });
 
-test('data puts both off, and what is still being written is no silence', async () => {
-  const { clock, watch, told, setWaiting } = watchWith(3_000);
-  watch.note();
-  for (let i = 0; i < 10; i++) {
-    await clock.advance(900);
+test('what arrives puts both off, without a timer of its own', async () => {
+  const { clock, watch, told } = rig(3_000);
+  for (let i = 0; i < 100; i++) {
     watch.note();
+    await clock.advance(100);
   }
   expect(told).toEqual([]);
-  setWaiting(false);
-  await clock.advance(60_000);
-  expect(told).toEqual([]);
-  setWaiting(true);
-  await clock.advance(200);
-  expect(told.map((line) => line.split(' ')[0]).sort()).toEqual(['quiet', 'timeout']);
+  await clock.advance(10_000);
+  expect(told).toEqual(['quiet 10900', 'timeout 12900']);
 });
 
-test('after stop nothing is told', async () => {
-  const { clock, watch, told } = watchWith(100);
+test('silence that is our own doing is not told', async () => {
+  const { clock, watch, told, state } = rig(2_000);
+  state.isWaiting = false;
+  watch.note();
+  await clock.advance(10_000);
+  expect(told).toEqual([]);
+  state.isWaiting = true;
+  await clock.advance(100);
+  expect(told.map((text) => text.split(' ')[0]).sort()).toEqual(['quiet', 'timeout']);
+});
+
+test('once stopped nothing is told', async () => {
+  const { clock, watch, told } = rig(2_000);
   watch.note();
   watch.stop();
   await clock.advance(10_000);
   expect(told).toEqual([]);
+  expect(clock.nextTimerAt).toBeNull();
 });
