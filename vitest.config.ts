@@ -17,6 +17,7 @@ export default defineConfig({
       project('unit'),
       project('simulation'),
       project('conformance'),
+      project('types'),
       project('fuzz', { testTimeout: 30_000 }),
       project('e2e', { testTimeout: 120_000 }),
       project('long', { testTimeout: 30 * 60_000 }),

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { exitLike, findPinnedRuntime, isSupported, runForeground, tooOldMessage } from '../bin/runtime.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const fastProjects = ['unit', 'simulation', 'conformance', 'fuzz', 'e2e'];
+const fastProjects = ['unit', 'types', 'simulation', 'conformance', 'fuzz', 'e2e'];
 
 /** Each task is a list of steps; a step is a tool and its arguments. The first step that fails ends the task. */
 const build = ['tsc', '-b'];
@@ -24,7 +24,7 @@ const tasks = {
   lint: (args) => [[...lint, ...args]],
   format: (args) => [['biome', 'check', '--write', ...args]],
   'package-check': () => [build, lint, ...packageChecks],
-  check: () => [lint, types, vitest(['unit', 'simulation', 'conformance'], []), ...packageChecks],
+  check: () => [lint, types, vitest(['unit', 'types', 'simulation', 'conformance'], []), ...packageChecks],
 };
 
 /** The npm package of each tool. Anything else in a step is a script of ours. */
