@@ -105,6 +105,7 @@ export class Client implements AsyncDisposable {
       openSink: (id) => openSink(id, () => transfer),
       ...(options.accept === undefined ? {} : { accept: options.accept }),
       waitTimeoutMs: options.waitTimeoutMs ?? null,
+      reconnectForMs: this.#limits.reconnectForMs,
       priority: options.priority ?? 'normal',
       signal: options.signal ?? null,
     });

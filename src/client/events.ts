@@ -114,6 +114,7 @@ export interface Offer {
 }
 
 export type ReceiveEvent =
+  | WarningEvent
   | { readonly type: 'offer'; readonly offer: Offer }
   | StateEvent
   | {

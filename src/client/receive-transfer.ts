@@ -25,6 +25,7 @@ import type { ClientEnvironment } from './environment.ts';
 import { EventFeed } from './event-feed.ts';
 import type { Activity, FileEvent, Offer, OfferedFile, ReceiveEvent, ReceiveSummary } from './events.ts';
 import { type Link, readTokenOf } from './link.ts';
+import { Patience } from './patience.ts';
 import { ProgressPace } from './progress-pace.ts';
 import { ReceiveProgress } from './receive-progress.ts';
 import { RecordIntake } from './record-intake.ts';
@@ -38,6 +39,8 @@ export interface ReceiveTransferOptions {
   accept?(offer: Offer): boolean | Promise<boolean>;
   /** Gives up when nothing arrived for so long, ms; null = waits until the transfer ends. */
   readonly waitTimeoutMs: number | null;
+  /** How long a stream that the server resets is opened again while nothing comes of it, ms. */
+  readonly reconnectForMs: number;
   readonly priority: Priority;
   readonly signal: AbortSignal | null;
 }
@@ -59,6 +62,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
   readonly #progress: ReceiveProgress;
   readonly #pace: ProgressPace;
   readonly #arrivals: ArrivalWatch;
+  readonly #patience: Patience;
   #readToken: Uint8Array | null = null;
   #sink: TransferSink | null = null;
   /** Where a former run stands, unless the server's log turned out to be another one. */
@@ -82,6 +86,7 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     this.#id = encodeBase64Url(options.link.id);
     this.#progress = new ReceiveProgress(environment.clock.now());
     this.#pace = new ProgressPace(environment.clock, () => this.#emitProgress());
+    this.#patience = new Patience(environment.clock, options.reconnectForMs);
     this.#arrivals = new ArrivalWatch({
       clock: environment.clock,
       waitTimeoutMs: options.waitTimeoutMs,
@@ -286,6 +291,8 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
         this.#server.flush();
       },
       onAdvance: () => {
+        this.#patience.restore();
+        this.#server.noteProgress();
         this.#pace.request();
         this.#checkEnd();
       },
@@ -298,7 +305,10 @@ export class ReceiveTransfer implements AsyncDisposable, StreamUser {
     const isMismatch = error.code === 'chainMismatch';
     if (isMismatch) this.#rewind();
     else if (!error.retryable) return void this.#fail(error);
-    this.#setState('reconnecting');
+    const attempt = this.#patience.next();
+    if (attempt === null) return void this.#fail(error);
+    if (attempt === 1) this.#feed.emit({ type: 'warning', error });
+    this.#setState('reconnecting', attempt);
     this.#environment.clock.setTimer(
       () => this.#openAgain(),
       isMismatch ? 0 : (error.retryAfterMs ?? REOPEN_AFTER_MS),

@@ -23,6 +23,7 @@ import { EventFeed } from './event-feed.ts';
 import type { Activity, SendEvent, SendSummary } from './events.ts';
 import { hex } from './hex.ts';
 import { formatLink, hashOfToken, readTokenOf } from './link.ts';
+import { Patience } from './patience.ts';
 import { Production, type ProductionInput } from './production.ts';
 import { ProgressPace } from './progress-pace.ts';
 import { request } from './request.ts';
@@ -66,6 +67,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
   readonly #feed = new EventFeed<SendEvent>();
   readonly #session: Uint8Array;
   readonly #pace: ProgressPace;
+  readonly #patience: Patience;
   readonly #link = Promise.withResolvers<string>();
   readonly #done = Promise.withResolvers<SendSummary>();
   readonly #startedAt: number;
@@ -96,6 +98,7 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#options = options;
     this.#startedAt = environment.clock.now();
     this.#session = environment.random.bytes(16);
+    this.#patience = new Patience(environment.clock, limits.reconnectForMs);
     this.#pace = new ProgressPace(environment.clock, () => this.#emitProgress());
     // Both promises may be left alone by a user who listens to events only.
     this.#link.promise.catch(() => {});
@@ -214,6 +217,8 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
 
   handleAck(_received: number | null, durable: LogPoint | null): void {
     if (durable === null) return;
+    this.#patience.restore();
+    this.#server.noteProgress();
     this.#guard(() => {
       this.#production?.window.handleDurable(durable);
       this.#handleProgress();
@@ -386,7 +391,14 @@ export class SendTransfer implements AsyncIterable<SendEvent>, AsyncDisposable, 
     this.#stream = null;
     this.#production?.window.handleClosed();
     if (!error.retryable) return this.#fail(error);
-    this.#setState(error.code === 'storageFull' ? 'waiting for server space' : 'reconnecting');
+    // A full disk is waited out for as long as its user does; nothing that was acknowledged is at risk.
+    if (error.code === 'storageFull') this.#setState('waiting for server space');
+    else {
+      const attempt = this.#patience.next();
+      if (attempt === null) return this.#fail(error);
+      if (attempt === 1) this.#feed.emit({ type: 'warning', error });
+      this.#setState('reconnecting', attempt);
+    }
     this.#environment.clock.setTimer(() => {
       if (!this.#isOver && this.#stream === null && this.#server.connection !== null) {
         this.handleReady();

@@ -104,6 +104,11 @@ export class ServerConnection {
     this.#driver?.flush();
   }
 
+  /** Something new is safe on the other side: the next failure starts the backoff from the beginning. */
+  noteProgress(): void {
+    this.#attempt = 0;
+  }
+
   /** Goes on at once instead of waiting out the backoff, e.g. because the network came back. */
   retryNow(): void {
     if (this.#state !== 'backoff') return;

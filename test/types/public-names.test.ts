@@ -103,7 +103,7 @@ describe('types', () => {
       'warning' | 'link' | 'state' | 'progress' | 'receiver' | 'file' | 'done'
     >();
     expectTypeOf<client.ReceiveEvent['type']>().toEqualTypeOf<
-      'offer' | 'state' | 'progress' | 'file' | 'done'
+      'warning' | 'offer' | 'state' | 'progress' | 'file' | 'done'
     >();
     expectTypeOf<Named<client.SendEvent, 'progress'>['totalBytes']>().toEqualTypeOf<number | null>();
     expectTypeOf<Named<client.SendEvent, 'done'>['summary']>().toEqualTypeOf<client.SendSummary>();
