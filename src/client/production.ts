@@ -33,6 +33,7 @@ export class Production {
   readonly #buffers: Uint8Array[] = [];
   #waiting: { resolve: () => void; reject: (error: Error) => void } | null = null;
   #stopped: SluiceError | null = null;
+  #producer: RecordProducer | null = null;
 
   constructor(
     from: LogSnapshot,
@@ -77,6 +78,7 @@ export class Production {
       room: () => this.#room(),
       ...this.#events,
     });
+    this.#producer = producer;
     let isFirst = this.#from.index === 0;
     const numbered = new Set(journal?.files.map(({ entry }) => entry.file));
     for await (const batch of planBatches(sources(), journal, this.#from, clock)) {
@@ -104,6 +106,7 @@ export class Production {
     this.#stopped = error;
     this.#waiting?.reject(error);
     this.#waiting = null;
+    this.#producer?.stop();
   }
 
   async #room(): Promise<void> {

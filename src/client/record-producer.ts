@@ -45,7 +45,7 @@ export interface RecordProducerOptions {
   readonly clock: Clock;
   /** Buffers of `builder.recordBufferBytes` to use again. */
   readonly buffers: Uint8Array[];
-  /** Resolves when the window has room; rejects when the transfer ends. */
+  /** Resolves when the window has room; rejects when production was stopped. */
   room(): Promise<void>;
   /** A record was put into the window. */
   onRecord(): void;
@@ -57,6 +57,9 @@ export interface RecordProducerOptions {
 export class RecordProducer {
   readonly #options: RecordProducerOptions;
   readonly #packs: PackProducer;
+  /** The live source that is being read. */
+  #live: ByteSource | null = null;
+  #isStopped = false;
 
   constructor(options: RecordProducerOptions) {
     this.#options = options;
@@ -113,11 +116,19 @@ export class RecordProducer {
     await this.#append(this.#options.builder.seal());
   }
 
+  /** Makes no record more: what runs ends with what `room` rejects with, and a live source is let go at once. */
+  stop(): void {
+    this.#isStopped = true;
+    // It may have nothing to say for hours, so its next byte is not waited for.
+    this.#live?.close().catch(() => {});
+  }
+
   async #append(record: Uint8Array): Promise<void> {
-    const { builder, window, onRecord } = this.#options;
+    const { builder, window, onRecord, room } = this.#options;
+    if (this.#isStopped) await room();
     window.append(record, builder.state.chain, builder.state.contentBytes);
     onRecord();
-    if (!window.hasRoom) await this.#options.room();
+    if (!window.hasRoom) await room();
   }
 
   // --- large files and streams -------------------------------------------------------------------------------------
@@ -136,6 +147,7 @@ export class RecordProducer {
       if (source.sizeBytes === null) await this.#sendStream(entry, input);
       else await this.#sendSeekable(entry, input, startOffset, source.sizeBytes);
     } finally {
+      this.#live = null;
       await input.close();
     }
   }
@@ -239,6 +251,7 @@ export class RecordProducer {
     const { builder, digester, window, clock } = this.#options;
     const hasher = digester.createHasher();
     const reader = new StreamReader(input);
+    this.#live = input;
     let offset = 0;
     let failure: SluiceError | null = null;
     for (;;) {

@@ -298,7 +298,7 @@ describe('stopping', () => {
     const { url } = await startServer();
     expect(await codeWhen(send([], { server: url, signal: AbortSignal.abort() }).done)).toBe('interrupted');
     const abort = new AbortController();
-    const { stream, push } = pushStream();
+    const { stream, push, cancelled } = pushStream();
     const sent = send([{ name: 'a', content: stream }], { server: url, signal: abort.signal });
     push('hello');
     const received = receive(await sent.link, { signal: abort.signal });
@@ -306,6 +306,8 @@ describe('stopping', () => {
     abort.abort();
     expect(await codeWhen(sent.done)).toBe('interrupted');
     expect(await codeWhen(received.transfer.done)).toBe('interrupted');
+    // Whoever gives the stream learns that nobody wants it any more.
+    await cancelled;
   });
 
   test('by leaving the scope', async () => {

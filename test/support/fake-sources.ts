@@ -134,8 +134,10 @@ export class FakeStream implements SourceEntry, ByteSource {
     return 'ok';
   }
 
+  /** As a web stream that is cancelled: a read that waits ends. */
   async close(): Promise<void> {
     this.isClosed = true;
+    this.end();
   }
 }
 

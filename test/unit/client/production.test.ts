@@ -96,15 +96,27 @@ test('stopping ends a run that waits for room, with the reason', async () => {
   expect(file.closed).toBe(1);
 });
 
-test('stopping ends a run that waits for its source, as soon as the source gives something', async () => {
+test('stopping ends a run that waits for a stream, lets go of the stream, and makes no record more', async () => {
   const stream = new FakeStream();
-  const run = start([stream, new FakeFile('never', contentOf(1))]);
-  await settle();
+  const run = start([stream]);
+  stream.push(contentOf(10));
+  for (let i = 0; i < 5; i++) await settle();
+  run.readBack.take(run.production.window);
+  expect(run.readBack.kinds).toEqual(['manifest', 'data 1']);
   run.production.stop(new SluiceError('interrupted'));
-  stream.push(contentOf(WINDOW_BYTES + RECORD_SIZE));
-  stream.end();
   await expect(run.done).rejects.toMatchObject({ code: 'interrupted' });
   expect(stream.isClosed).toBe(true);
+  expect(run.production.window.nextLength()).toBe(0);
+  expect(run.events).not.toContain('stream ok');
+});
+
+test('stopping ends a run that is reading a file, with the next record', async () => {
+  const file = new FakeFile('a', contentOf(WINDOW_BYTES - RECORD_SIZE));
+  const run = start([file, new FakeFile('never', contentOf(1))]);
+  run.production.stop(new SluiceError('interrupted'));
+  await expect(run.done).rejects.toMatchObject({ code: 'interrupted' });
+  expect(file.opened).toBe(file.closed);
+  expect(run.production.window.isEmpty).toBe(true);
 });
 
 test('a sealed log needs nothing', async () => {
