@@ -21,7 +21,10 @@ export interface ClientLimits {
   readonly sendWindowBytes: number;
   /** Plaintext of a record, bytes, 64 KiB to 1 MiB. Default 256 KiB. */
   readonly recordSizeBytes: number;
-  /** What a receiver lets the server send ahead, bytes. Default 8 MiB: its worst-case memory per transfer. */
+  /**
+   * What a receiver lets the server send ahead, bytes. Default 8 MiB: its worst-case memory per transfer. At least two
+   * of the largest records (2 MiB) at the first connection, when the record size of the transfer is not known yet.
+   */
   readonly receiveWindowBytes: number;
 }
 
