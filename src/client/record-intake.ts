@@ -4,8 +4,10 @@
  *
  * Two rules keep a receiver right after any crash: a chunk counts only when all its writes are done, and a file is put
  * in its place only when its last record is durable (otherwise a server that lost power could give the log another
- * end). Memory: chunks that are not written yet, bounded by the credit window (twice after a reconnect), and one small
- * snapshot per chunk above the durable point.
+ * end).
+ *
+ * Memory: chunks that are not settled yet, bounded by the credit window of their stream; after a reconnect a new stream
+ * has a window of its own. Beside them one small snapshot per chunk above the durable point.
  */
 import {
   type Digester,
